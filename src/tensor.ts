@@ -1,0 +1,59 @@
+/** What is a tensor outside a graph? A dtype, a shape and a typed array in row-major order. */
+import { StillmotionError } from "./errors.ts";
+
+/** Number formats that a tensor in memory may have. `float16` and `bfloat16` hold their bits in a Uint16Array. */
+export type DataType = "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int8" | "uint8" | "bool";
+
+/** Bytes of one element. */
+export const bytesPerElement: Readonly<Record<DataType, number>> = {
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int64: 8,
+  int32: 4,
+  int8: 1,
+  uint8: 1,
+  bool: 1,
+};
+
+export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+
+/** A dense tensor in row-major order. */
+export interface Tensor<Data extends TensorData = TensorData> {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  readonly data: Data;
+}
+
+/** A float32 tensor, the working format outside graphs. */
+export interface FloatTensor extends Tensor<Float32Array> {
+  readonly dtype: "float32";
+}
+
+/** Product of the sizes; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** A float32 tensor over `data`, or zeros. Throws when the length does not fit the shape. */
+export function floatTensor(
+  shape: readonly number[],
+  data: Float32Array = new Float32Array(elementCount(shape)),
+): FloatTensor {
+  if (data.length !== elementCount(shape)) {
+    throw new StillmotionError("internal", `tensor: ${data.length} values do not fill shape [${shape.join(", ")}]`);
+  }
+  return { dtype: "float32", shape, data };
+}
+
+/** True for a float32 tensor whose data fills its shape. */
+export function isFloatTensor(value: unknown): value is FloatTensor {
+  if (typeof value !== "object" || value === null || !("shape" in value) || !("data" in value)) return false;
+  const { shape, data } = value;
+  return data instanceof Float32Array && Array.isArray(shape) && data.length === elementCount(shape);
+}
+
+/** True when both shapes have the same sizes in the same order. */
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}
