@@ -1,0 +1,195 @@
+/** How does the network run in fp32 on ONNX Runtime's CPU provider? Convolutions on channels-first planes, the rest on tokens. */
+import { addExternal, addInput, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
+import * as ops from "../onnx/ops.ts";
+import { elementCount, sameShape } from "../tensor.ts";
+import { reshaped, type Weight } from "../weights/view.ts";
+import { normalisePlanes, normaliseTokens } from "./group-norm.ts";
+import { withAdditions } from "./low-rank.ts";
+import type { Activation, Lowering, Value } from "./lowering.ts";
+import { convert, type Storage } from "./storage.ts";
+
+/** A value of this lowering: the graph edges that hold it, one a storage, made when first asked for. */
+interface StoredValue extends Value {
+  readonly edges: Partial<Record<Storage, Edge>>;
+}
+
+export function createCpuFp32Lowering(graph: Graph): Lowering {
+  function value(shape: readonly number[], storage: Storage, edge: Edge): StoredValue {
+    return { lowering, shape, edges: { [storage]: edge } };
+  }
+
+  /** The edge that holds `x` in the storage asked for; a conversion is written once. */
+  function stored(x: Value, storage: Storage): Edge {
+    const { edges, shape } = x as StoredValue;
+    const [from, edge] = firstStorage(x);
+    edges[storage] ??= convert(edge, from, storage, shape);
+    return edges[storage];
+  }
+
+  /** The storage that the value was made in. */
+  function firstStorage(x: Value): [Storage, Edge] {
+    return Object.entries((x as StoredValue).edges)[0] as [Storage, Edge];
+  }
+
+  /** A storage in which both feature maps already lie, else one in which the second does. */
+  function commonStorage(a: Value, b: Value): Storage {
+    const [left, right] = [(a as StoredValue).edges, (b as StoredValue).edges];
+    const storages = Object.keys(right) as Storage[];
+    return storages.find((storage) => left[storage]) ?? storages[0]!;
+  }
+
+  function elementwise(operation: (a: Edge, b: Edge) => Edge, a: Value, b: Value): Value {
+    if (sameShape(a.shape, b.shape)) {
+      const storage = commonStorage(a, b);
+      return value(a.shape, storage, operation(stored(a, storage), stored(b, storage)));
+    }
+    if (a.shape.length === 4 && elementCount(b.shape) === b.shape.at(-1)) {
+      const [storage] = firstStorage(a);
+      const channels = b.shape.at(-1)!;
+      const vector = ops.reshape(stored(b, "last"), storage === "last" ? [channels] : [channels, 1, 1]);
+      return value(a.shape, storage, operation(stored(a, storage), vector));
+    }
+    const result = operation(stored(a, "last"), stored(b, "last"));
+    return value(result.shape, "last", result);
+  }
+
+  /** The stored tensor in fp32, with what LoRAs add. ONNX Runtime folds all of it when the session starts. */
+  function parameter(weight: Weight): Edge {
+    const { name, dtype, shape, isTransposed } = weight;
+    const asStored = addExternal(graph, name, dtype, isTransposed ? shape.toReversed() : shape, weight);
+    const inFp32 = ops.cast(asStored, "float32");
+    return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
+  }
+
+  /** Applied in whichever storage the value has. */
+  function mapStored(x: Value, operation: (edge: Edge) => Edge): Value {
+    const [storage, edge] = firstStorage(x);
+    return value(x.shape, storage, operation(edge));
+  }
+
+  const lowering: Lowering = {
+    input: (name, shape) => value(shape, "last", addInput(graph, name, "float32", shape)),
+    output: (name, x) => addOutput(graph, name, stored(x, "last")),
+    inputPlanes(name, shape) {
+      const [frames, height, width, channels] = shape as [number, number, number, number];
+      return value(shape, "first", addInput(graph, name, "float32", [frames, channels, height, width]));
+    },
+    outputPlanes: (name, x) => addOutput(graph, name, stored(x, "first")),
+    constant: (shape, data) => value(shape, "last", ops.floats(graph, data, shape)),
+    parameter: (weight) => value(weight.shape, "last", parameter(weight)),
+
+    add: (a, b) => elementwise(ops.add, a, b),
+    multiply: (a, b) => elementwise(ops.multiply, a, b),
+    activation: (x, kind) => mapStored(x, (edge) => activate(edge, kind)),
+    sigmoid: (x) => mapStored(x, ops.sigmoid),
+
+    blend(a, b, share) {
+      const kept = stored(share, "last");
+      const rest = ops.subtract(ops.scalar(graph, 1), kept);
+      const storage = commonStorage(a, b);
+      const sum = ops.add(ops.multiply(stored(a, storage), kept), ops.multiply(stored(b, storage), rest));
+      return value(a.shape, storage, sum);
+    },
+
+    sinusoids(x, frequencies) {
+      const angles = ops.multiply(stored(x, "last"), ops.floats(graph, frequencies, [1, frequencies.length]));
+      const result = ops.concat([ops.cos(angles), ops.sin(angles)], 1);
+      return value(result.shape, "last", result);
+    },
+
+    linear(x, weight, bias) {
+      const channels = x.shape.at(-1)!;
+      const rows = ops.reshape(stored(x, "last"), [elementCount(x.shape) / channels, channels]);
+      const product = ops.gemm(rows, parameter(weight), bias && parameter(bias)); // (rows, out)
+      const shape = x.shape.with(-1, weight.shape[0]!);
+      return value(shape, "last", ops.reshape(product, shape));
+    },
+
+    conv2d(x, weight, bias, { stride, padding }) {
+      const planes = ops.conv(stored(x, "first"), parameter(weight), bias && parameter(bias), {
+        strides: [stride, stride],
+        pads: padding,
+      });
+      const [frames, channels, height, width] = planes.shape;
+      return value([frames!, height!, width!, channels!], "first", planes);
+    },
+
+    temporalConv(x, weight, bias, gain) {
+      const [outputs, inputs, taps] = weight.shape;
+      // (out, in, 3, 1, 1) -> (out, in, 3, 1): a convolution down the frames of (channels, frames, pixels)
+      let kernel = parameter(reshaped(weight, [outputs!, inputs!, taps!, 1]));
+      let offset = parameter(bias);
+      if (gain) {
+        kernel = ops.multiply(kernel, stored(gain, "last"));
+        offset = ops.multiply(offset, stored(gain, "last"));
+      }
+      const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [1, 0, 1, 0] });
+      return value(x.shape.with(-1, outputs!), "clip", clip);
+    },
+
+    groupNorm(x, weight, bias, { groups, eps, over, activation }) {
+      const storage = x.shape.length === 3 ? "last" : over === "clip" ? "clip" : "first";
+      const normalise = storage === "last" ? normaliseTokens : normalisePlanes;
+      const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), groups, eps);
+      return value(x.shape, storage, activation ? activate(normalised, activation) : normalised);
+    },
+
+    layerNorm: (x, weight, bias, eps) =>
+      value(x.shape, "last", ops.layerNormalization(stored(x, "last"), parameter(weight), parameter(bias), eps)),
+
+    attention: (q, k, v, heads) =>
+      value(q.shape, "last", ops.multiHeadAttention(stored(q, "last"), stored(k, "last"), stored(v, "last"), heads)),
+
+    reshape: (x, shape) => value(shape, "last", ops.reshape(stored(x, "last"), shape)),
+
+    swapBatchAndTokens(x) {
+      const swapped = ops.transpose(stored(x, "last"), [1, 0, 2]);
+      return value(swapped.shape, "last", swapped);
+    },
+
+    concat(values, axis) {
+      const isChannelConcat = values[0]!.shape.length === 4 && axis === 3;
+      const storage = isChannelConcat ? "first" : "last";
+      const joined = ops.concat(
+        values.map((part) => stored(part, storage)),
+        isChannelConcat ? 1 : axis,
+      );
+      const total = values.reduce((sum, part) => sum + part.shape[axis]!, 0);
+      return value(values[0]!.shape.with(axis, total), storage, joined);
+    },
+
+    repeat(x, count) {
+      const [made] = firstStorage(x);
+      const storage = made === "clip" ? "first" : made; // a clip's frames are not its first axis
+      const edge = stored(x, storage);
+      return value(x.shape.with(0, count), storage, ops.expand(edge, edge.shape.with(0, count)));
+    },
+
+    select(x, axis, index) {
+      const row = ops.slice(stored(x, "last"), axis, index, index + 1);
+      return value(row.shape, "last", row);
+    },
+
+    upsampleNearest(x, height, width) {
+      const doubled = ops.upsampleNearest2x(stored(x, "first"));
+      const cropped = crop(crop(doubled, 2, height), 3, width);
+      return value([x.shape[0]!, height, width, x.shape[3]!], "first", cropped);
+    },
+  };
+  return lowering;
+}
+
+function activate(x: Edge, kind: Activation): Edge {
+  switch (kind) {
+    case "silu":
+      return ops.quickGelu(x, 1);
+    case "quick_gelu":
+      return ops.quickGelu(x, 1.702);
+    case "gelu":
+      return ops.gelu(x);
+  }
+}
+
+function crop(x: Edge, axis: number, length: number): Edge {
+  return x.shape[axis] === length ? x : ops.slice(x, axis, 0, length);
+}

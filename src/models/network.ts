@@ -1,0 +1,57 @@
+/** How does a component of a checkpoint become a model that an engine runs? */
+import type { Model } from "../engine/engine.ts";
+import type { Lowering } from "../lowering/lowering.ts";
+import { createGraph, type Graph } from "../onnx/graph.ts";
+import { serialise } from "../onnx/serialise.ts";
+import type { Component } from "../weights/types.ts";
+import { readWeights, type Weights } from "../weights/view.ts";
+
+/** A network bound to its configuration: it reads inputs from the lowering, and names its outputs there. */
+export type Network = (weights: Weights, lowering: Lowering) => void;
+
+export type CreateLowering = (graph: Graph) => Lowering;
+
+/** A network ready for an engine, and what it will take to run it. */
+export interface WrittenNetwork {
+  readonly model: Model;
+  readonly graph: Graph;
+}
+
+/** Writes the graph of a network over the weights of a component. Every tensor of the component must have its place in it. */
+export function writeNetwork(
+  name: string,
+  component: Component,
+  createLowering: CreateLowering,
+  network: Network,
+): WrittenNetwork {
+  const graph = createGraph(name);
+  const { weights, assertAllUsed } = readWeights(component);
+  network(weights, createLowering(graph));
+  assertAllUsed();
+  const model: Model = {
+    name,
+    weightsFolder: component.weightsFolder,
+    // Written when an engine asks: a graph that is only checked or measured needs no bytes, and LoRAs make them many.
+    get bytes() {
+      return serialise(graph);
+    },
+  };
+  return { graph, model };
+}
+
+/**
+ * What keeps a component's tensors from being those of a network: all of it, where {@link writeNetwork} stops at the
+ * first. Empty for a sound component.
+ */
+export function tensorProblems(component: Component, createLowering: CreateLowering, network: Network): string[] {
+  const problems: string[] = [];
+  const { weights, unused } = readWeights(component, (problem) => problems.push(`${component.name}: ${problem}`));
+  try {
+    network(weights, createLowering(createGraph(component.name)));
+  } catch (error) {
+    if (problems.length === 0) throw error; // else it follows from what was wrong before
+    return problems;
+  }
+  const homeless = unused().map((name) => `${component.name}: ${name} has no place in the network`);
+  return [...problems, ...homeless];
+}

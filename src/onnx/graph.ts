@@ -1,0 +1,141 @@
+/** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
+import { StillmotionError } from "../errors.ts";
+import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
+
+/** An edge of the graph: produced by one node, an input or an initializer. */
+export interface Edge {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+}
+
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+
+interface GraphNode {
+  readonly operator: string;
+  /** Operator set: "" is ONNX's own, "com.microsoft" holds ONNX Runtime's contributed operators. */
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** Where the bytes of an external initializer lie: a bare file name in the model's weights folder. */
+export interface ExternalData {
+  readonly file: string;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export interface Initializer {
+  readonly value: Edge;
+  readonly data: Tensor["data"] | ExternalData;
+}
+
+/** A graph in the making. Change it through the functions of this file only. */
+export interface Graph {
+  readonly name: string;
+  readonly nodes: GraphNode[];
+  readonly initializers: Map<string, Initializer>;
+  /** Every edge by its name. */
+  readonly edges: Map<string, Edge>;
+  readonly inputs: Edge[];
+  readonly outputs: Edge[];
+}
+
+export function createGraph(name: string): Graph {
+  return { name, nodes: [], initializers: new Map(), edges: new Map(), inputs: [], outputs: [] };
+}
+
+export function addInput(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {
+  const input = edge(graph, name, dtype, shape);
+  graph.inputs.push(input);
+  return input;
+}
+
+/** Names `value` as a result of the graph. An Identity node gives it the name that callers will ask for. */
+export function addOutput(graph: Graph, name: string, value: Edge): void {
+  graph.nodes.push({ operator: "Identity", domain: "", inputs: [value.name], outputs: [name], attributes: {} });
+  graph.outputs.push(edge(graph, name, value.dtype, value.shape));
+}
+
+/** An initializer that the graph carries itself. Equal constants are stored once; for large ones a name says which are equal. */
+export function addConstant(graph: Graph, tensor: Tensor, name = contentName(tensor)): Edge {
+  const existing = existingInitializer(graph, name, tensor.shape);
+  if (existing) return existing;
+  const value = edge(graph, name, tensor.dtype, tensor.shape);
+  graph.initializers.set(name, { value, data: tensor.data });
+  return value;
+}
+
+/** An initializer whose bytes stay in a weights file. Asking twice for one name gives the same value. */
+export function addExternal(
+  graph: Graph,
+  name: string,
+  dtype: DataType,
+  shape: readonly number[],
+  data: ExternalData,
+): Edge {
+  const existing = existingInitializer(graph, name, shape);
+  if (existing) return existing;
+  const expected = elementCount(shape) * bytesPerElement[dtype];
+  if (expected !== data.sizeBytes) {
+    throw graphError(graph, `${name} [${shape}] ${dtype} needs ${expected} bytes, its file gives ${data.sizeBytes}`);
+  }
+  const value = edge(graph, name, dtype, shape);
+  graph.initializers.set(name, { value, data });
+  return value;
+}
+
+function existingInitializer(graph: Graph, name: string, shape: readonly number[]): Edge | undefined {
+  const value = graph.initializers.get(name)?.value;
+  if (value && !sameShape(value.shape, shape)) {
+    throw graphError(graph, `${name} is asked for as [${shape}] and as [${value.shape}]`);
+  }
+  return value;
+}
+
+/** Appends a node with one output whose dtype and shape the caller's shape rule has worked out. */
+export function addNode(
+  operator: string,
+  inputs: readonly (Edge | undefined)[],
+  result: { dtype: DataType; shape: readonly number[] },
+  options: { attributes?: Readonly<Record<string, Attribute>>; domain?: string } = {},
+): Edge {
+  const graph = inputs.find((input) => input !== undefined)?.graph;
+  if (!graph) throw new StillmotionError("internal", `${operator}: a node needs at least one input`);
+  const name = `${operator}:${graph.nodes.length}`;
+  graph.nodes.push({
+    operator,
+    domain: options.domain ?? "",
+    inputs: inputs.map((input) => input?.name ?? ""),
+    outputs: [name],
+    attributes: options.attributes ?? {},
+  });
+  return edge(graph, name, result.dtype, result.shape);
+}
+
+function edge(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {
+  const created: Edge = { graph, name, dtype, shape };
+  graph.edges.set(name, created);
+  return created;
+}
+
+/** An error of the code that writes the graph; its stack shows the line. */
+export function graphError(graph: Graph, message: string): StillmotionError {
+  return new StillmotionError("internal", `graph ${graph.name}: ${message}`);
+}
+
+function contentName({ dtype, shape, data }: Tensor): string {
+  return `constant:${dtype}[${shape.join(",")}]:${contentKey(data)}`;
+}
+
+/** A short exact key for small constants and a collision-safe one for large ones (FNV-1a over 64 bits and the length). */
+function contentKey(data: Tensor["data"]): string {
+  if (data.length <= 16) return Array.from<number | bigint, string>(data, String).join(",");
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
+  return `${bytes.length}:${hash.toString(16)}`;
+}

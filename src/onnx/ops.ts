@@ -1,0 +1,208 @@
+/** Which operators may a graph use, and what shape does each give? One function an operator, each with its shape rule. */
+import { type DataType, elementCount, sameShape } from "../tensor.ts";
+import { onnxType } from "./data-types.ts";
+import { addConstant, addNode, type Edge, type Graph, graphError } from "./graph.ts";
+
+const microsoft = { domain: "com.microsoft" } as const;
+
+export function scalar(graph: Graph, value: number): Edge {
+  return addConstant(graph, { dtype: "float32", shape: [], data: Float32Array.of(value) });
+}
+
+export function floats(graph: Graph, values: ArrayLike<number>, shape: readonly number[] = [values.length]): Edge {
+  return addConstant(graph, { dtype: "float32", shape, data: Float32Array.from(values) });
+}
+
+function int64s(graph: Graph, values: readonly number[]): Edge {
+  return addConstant(graph, { dtype: "int64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+}
+
+export const add = (a: Edge, b: Edge): Edge => elementwise("Add", a, b);
+export const subtract = (a: Edge, b: Edge): Edge => elementwise("Sub", a, b);
+export const multiply = (a: Edge, b: Edge): Edge => elementwise("Mul", a, b);
+export const sigmoid = (x: Edge): Edge => unary("Sigmoid", x);
+export const sqrt = (x: Edge): Edge => unary("Sqrt", x);
+export const reciprocal = (x: Edge): Edge => unary("Reciprocal", x);
+export const sin = (x: Edge): Edge => unary("Sin", x);
+export const cos = (x: Edge): Edge => unary("Cos", x);
+/** x * Phi(x), with the error function. */
+export const gelu = (x: Edge): Edge => unary("Gelu", x);
+/** x * sigmoid(alpha * x): SiLU for alpha 1, CLIP's quick GELU for 1.702. */
+export const quickGelu = (x: Edge, alpha: number): Edge =>
+  addNode("QuickGelu", [x], shapeOf(x), { ...microsoft, attributes: { alpha: { float: alpha } } });
+
+export function cast(x: Edge, dtype: DataType): Edge {
+  return x.dtype === dtype
+    ? x
+    : addNode("Cast", [x], { dtype, shape: x.shape }, { attributes: { to: onnxType[dtype] } });
+}
+
+export function reshape(x: Edge, shape: readonly number[]): Edge {
+  if (sameShape(x.shape, shape)) return x;
+  if (elementCount(shape) !== elementCount(x.shape)) throw graphError(x.graph, `[${x.shape}] cannot become [${shape}]`);
+  return addNode("Reshape", [x, int64s(x.graph, shape)], { dtype: x.dtype, shape });
+}
+
+export function transpose(x: Edge, permutation: readonly number[]): Edge {
+  const shape = permutation.map((axis) => size(x, axis));
+  return addNode("Transpose", [x], { dtype: x.dtype, shape }, { attributes: { perm: permutation } });
+}
+
+export function concat(values: readonly Edge[], axis: number): Edge {
+  const first = values[0]!;
+  for (const value of values) {
+    const fits =
+      value.shape.length === first.shape.length && value.shape.every((s, i) => i === axis || s === first.shape[i]);
+    if (!fits) throw graphError(first.graph, `Concat of [${first.shape}] and [${value.shape}] on axis ${axis}`);
+  }
+  const total = values.reduce((sum, value) => sum + size(value, axis), 0);
+  return addNode(
+    "Concat",
+    values,
+    { dtype: first.dtype, shape: first.shape.with(axis, total) },
+    { attributes: { axis } },
+  );
+}
+
+/** Rows `start` to `end` (exclusive) of one axis. */
+export function slice(x: Edge, axis: number, start: number, end: number): Edge {
+  if (start < 0 || end > size(x, axis) || start >= end) {
+    throw graphError(x.graph, `Slice ${start}..${end} of [${x.shape}] on axis ${axis}`);
+  }
+  const [from, to, axes] = [start, end, axis].map((n) => int64s(x.graph, [n]));
+  return addNode("Slice", [x, from, to, axes], { dtype: x.dtype, shape: x.shape.with(axis, end - start) });
+}
+
+/** The input repeated along axes of size 1. */
+export function expand(x: Edge, shape: readonly number[]): Edge {
+  broadcast(x, { ...x, shape });
+  return addNode("Expand", [x, int64s(x.graph, shape)], { dtype: x.dtype, shape });
+}
+
+/** (rows, in) x (out, in)^T + bias: the layout of a stored linear layer. */
+export function gemm(x: Edge, weight: Edge, bias?: Edge): Edge {
+  const [rows, inputs] = dimensions(x, 2);
+  const [outputs, expected] = dimensions(weight, 2);
+  if (inputs !== expected) throw graphError(x.graph, `Gemm of [${x.shape}] with weight [${weight.shape}]`);
+  return addNode(
+    "Gemm",
+    [x, weight, bias],
+    { dtype: x.dtype, shape: [rows!, outputs!] },
+    { attributes: { transB: 1 } },
+  );
+}
+
+/** (rows, inner) x (inner, columns). */
+export function matmul(a: Edge, b: Edge): Edge {
+  const [rows, inner] = dimensions(a, 2);
+  const [expected, columns] = dimensions(b, 2);
+  if (inner !== expected) throw graphError(a.graph, `MatMul of [${a.shape}] and [${b.shape}]`);
+  return addNode("MatMul", [a, b], { dtype: a.dtype, shape: [rows!, columns!] });
+}
+
+/** 2-D convolution: x (batch, in, height, width), weight (out, in, kernel height, kernel width). */
+export function conv(
+  x: Edge,
+  weight: Edge,
+  bias: Edge | undefined,
+  options: { strides: readonly [number, number]; pads: readonly [number, number, number, number] },
+): Edge {
+  const [batch, channels, height, width] = dimensions(x, 4);
+  const [outputs, inputs, kernelHeight, kernelWidth] = dimensions(weight, 4);
+  if (channels !== inputs) throw graphError(x.graph, `Conv of [${x.shape}] with weight [${weight.shape}]`);
+  const [top, left, bottom, right] = options.pads;
+  const outHeight = Math.floor((height! + top + bottom - kernelHeight!) / options.strides[0]) + 1;
+  const outWidth = Math.floor((width! + left + right - kernelWidth!) / options.strides[1]) + 1;
+  return addNode(
+    "Conv",
+    [x, weight, bias],
+    { dtype: x.dtype, shape: [batch!, outputs!, outHeight, outWidth] },
+    { attributes: { kernel_shape: [kernelHeight!, kernelWidth!], strides: options.strides, pads: options.pads } },
+  );
+}
+
+export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
+export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
+
+/** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */
+export function instanceNormalization(x: Edge, epsilon: number): Edge {
+  const channels = size(x, 1);
+  const ones = floats(x.graph, new Float32Array(channels).fill(1));
+  const zeros = floats(x.graph, new Float32Array(channels));
+  return addNode("InstanceNormalization", [x, ones, zeros], shapeOf(x), {
+    attributes: { epsilon: { float: epsilon } },
+  });
+}
+
+/** Over the last axis. */
+export function layerNormalization(x: Edge, scale: Edge, bias: Edge | undefined, epsilon: number): Edge {
+  const channels = x.shape.at(-1)!;
+  for (const parameter of [scale, bias]) {
+    if (parameter && !sameShape(parameter.shape, [channels])) {
+      throw graphError(x.graph, `LayerNormalization of [${x.shape}] with [${parameter.shape}]`);
+    }
+  }
+  return addNode("LayerNormalization", [x, scale, bias], shapeOf(x), {
+    attributes: { axis: -1, epsilon: { float: epsilon } },
+  });
+}
+
+/** Scaled dot-product attention over (batch, tokens, heads * head size), never unfused. */
+export function multiHeadAttention(q: Edge, k: Edge, v: Edge, heads: number): Edge {
+  if (q.shape.length !== 3 || q.shape[2]! % heads !== 0) {
+    throw graphError(q.graph, `attention of [${q.shape}] with ${heads} heads`);
+  }
+  return addNode("MultiHeadAttention", [q, k, v], shapeOf(q), { ...microsoft, attributes: { num_heads: heads } });
+}
+
+/** (batch, channels, height, width) -> twice the height and width, each element repeated. */
+export function upsampleNearest2x(x: Edge): Edge {
+  const [batch, channels, height, width] = dimensions(x, 4);
+  return addNode(
+    "Resize",
+    [x, undefined, floats(x.graph, [1, 1, 2, 2])],
+    { dtype: x.dtype, shape: [batch!, channels!, 2 * height!, 2 * width!] },
+    { attributes: { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" } },
+  );
+}
+
+function elementwise(operator: string, a: Edge, b: Edge): Edge {
+  return addNode(operator, [a, b], { dtype: a.dtype, shape: broadcast(a, b) });
+}
+
+function unary(operator: string, x: Edge): Edge {
+  return addNode(operator, [x], shapeOf(x));
+}
+
+function reduce(operator: string, x: Edge, axes: readonly number[]): Edge {
+  const shape = x.shape.map((length, axis) => (axes.includes(axis) ? 1 : length));
+  return addNode(operator, [x, int64s(x.graph, axes)], { dtype: x.dtype, shape }, { attributes: { keepdims: 1 } });
+}
+
+function shapeOf(x: Edge): { dtype: DataType; shape: readonly number[] } {
+  return { dtype: x.dtype, shape: x.shape };
+}
+
+/** NumPy's broadcasting rule. */
+function broadcast(a: Edge, b: Edge): number[] {
+  const rank = Math.max(a.shape.length, b.shape.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a.shape[axis - rank + a.shape.length] ?? 1;
+    const right = b.shape[axis - rank + b.shape.length] ?? 1;
+    if (left !== right && left !== 1 && right !== 1) {
+      throw graphError(a.graph, `[${a.shape}] and [${b.shape}] do not broadcast`);
+    }
+    return Math.max(left, right);
+  });
+}
+
+function size(x: Edge, axis: number): number {
+  const length = x.shape[axis];
+  if (length === undefined) throw graphError(x.graph, `[${x.shape}] has no axis ${axis}`);
+  return length;
+}
+
+function dimensions(x: Edge, rank: number): readonly number[] {
+  if (x.shape.length !== rank) throw graphError(x.graph, `[${x.shape}] should have ${rank} axes`);
+  return x.shape;
+}

@@ -1,0 +1,77 @@
+/** What does a tensor's name in a LoRA file say? Which layer it changes, in whose spelling, and which part of the pair it is. */
+
+/**
+ * - `diffusers`: the layer's own path, as diffusers and PEFT write it
+ * - `attention processors`: the older diffusers form, `attn1.processor.to_q_lora`
+ * - `kohya`: the path with underscores for dots, which only the network's own paths can tell apart
+ */
+export type Spelling = "diffusers" | "attention processors" | "kohya";
+
+/** One half of the pair, or the number that its rank is divided into. */
+type LoraPart = "down" | "up" | "alpha";
+
+export interface LoraTensorName {
+  /** What comes before the layer's path: "unet", "text_encoder", "transformer" ...; "unet" where nothing does. */
+  readonly network: string;
+  /** The path of the layer; for kohya with underscores. */
+  readonly layer: string;
+  readonly part: LoraPart;
+  readonly spelling: Spelling;
+}
+
+const parts: Readonly<Record<string, LoraPart>> = {
+  lora_A: "down",
+  lora_B: "up",
+  lora_down: "down",
+  lora_up: "up",
+  "lora.down": "down",
+  "lora.up": "up",
+  "lora_linear_layer.down": "down",
+  "lora_linear_layer.up": "up",
+  down: "down",
+  up: "up",
+};
+
+const kohya = /^lora_([a-z]+\d?)_([^.]+)\.(?:(lora_down|lora_up)\.weight|alpha)$/;
+const processor = /^(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora\.(?:(down|up)\.weight|alpha)$/;
+// PEFT puts the adapter's name, such as "default", between the part and "weight".
+const path = /^(.+?)\.(lora_A|lora_B|lora_down|lora_up|(?:lora|lora_linear_layer)\.(?:down|up))(?:\.[^.]+)?\.weight$/;
+const pathAlpha = /^(.+)\.alpha$/;
+const prefix = /^(unet|text_encoder(?:_\d)?|image_encoder|vae|transformer|(?:model\.)?diffusion_model)\.(.+)$/;
+
+/** Several times the longest name in use. */
+const maxNameLength = 1024;
+
+/** Undefined for a name that is not of a LoRA's tensor. */
+export function readTensorName(name: string): LoraTensorName | undefined {
+  if (name.length > maxNameLength) return undefined;
+  const underscored = kohya.exec(name);
+  if (underscored) {
+    const [, network, layer, part = "alpha"] = underscored;
+    return { network: network!, layer: layer!, part: parts[part] ?? "alpha", spelling: "kohya" };
+  }
+  const bare = name.replace(/^base_model\.model\./, "");
+  const [, network = "unet", rest = bare] = prefix.exec(bare) ?? [];
+  const old = processor.exec(rest);
+  if (old) {
+    const [, attention, projection, part = "alpha"] = old;
+    const layer = `${attention}.${projection === "out" ? "to_out.0" : `to_${projection}`}`;
+    return { network, layer, part: parts[part] ?? "alpha", spelling: "attention processors" };
+  }
+  const dotted = path.exec(rest);
+  if (dotted) return { network, layer: dotted[1]!, part: parts[dotted[2]!]!, spelling: "diffusers" };
+  const alpha = pathAlpha.exec(rest);
+  return alpha ? { network, layer: alpha[1]!, part: "alpha", spelling: "diffusers" } : undefined;
+}
+
+/** What another way of adapting a network calls its tensors; undefined for names of none that is known. */
+export function otherAdapter(name: string): string | undefined {
+  if (/\.(dora_scale|lora_magnitude_vector)\b/.test(name)) return "DoRA";
+  if (/\.hada_/.test(name)) return "LoHa";
+  if (/\.lokr_/.test(name)) return "LoKr";
+  if (/\.(oft_|oft\.)/.test(name)) return "OFT";
+  if (/\.lora_mid\./.test(name)) return "a LoRA in three parts (lora_mid)";
+  if (/\.(lora_B|lora_up)(\.[^.]+)?\.bias$|\.diff_b$/.test(name)) return "a LoRA with biases";
+  if (/\.diff$/.test(name)) return "a LoRA with whole differences (diff)";
+  return undefined;
+}

@@ -1,0 +1,82 @@
+/** How is a .safetensors file on disk read? Only its header for checkpoints, all of it for small files. */
+import { constants, type FileHandle, open } from "node:fs/promises";
+import { StillmotionError } from "../errors.ts";
+import type { Tensor } from "../tensor.ts";
+import { fileSystemReason } from "./file-system-errors.ts";
+import { decodeSafetensors } from "./safetensors.ts";
+import { parseSafetensorsHeader, type SafetensorsHeader, safetensorsHeaderBytes } from "./safetensors-header.ts";
+
+/** Enough to recognise other kinds of file. */
+const firstReadBytes = 64;
+/** Several times the frames of the longest clip. */
+const maxWholeBytes = 2 ** 31;
+
+/**
+ * Reads and checks the header of a .safetensors file, and that the file is as long as the header says. No tensor is read.
+ *
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`, as {@link parseSafetensorsHeader}
+ */
+export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
+  const file = await openFile(path);
+  try {
+    const fileSizeBytes = await regularFileBytes(file, path);
+    const start = await readStart(file, Math.min(firstReadBytes, fileSizeBytes), path);
+    const headerBytes = safetensorsHeaderBytes(start, fileSizeBytes, path);
+    return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads a small .safetensors file whole.
+ *
+ * @returns tensors in memory of their own, and the file's metadata
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`
+ */
+export async function readSafetensors(
+  path: string,
+): Promise<{ tensors: Record<string, Tensor>; metadata: Readonly<Record<string, string>> }> {
+  const file = await openFile(path);
+  try {
+    const fileSizeBytes = await regularFileBytes(file, path);
+    if (fileSizeBytes > maxWholeBytes) {
+      const problem = `${path}: is ${fileSizeBytes} bytes long, at most ${maxWholeBytes} are read into memory`;
+      throw new StillmotionError("invalid-checkpoint", problem);
+    }
+    return decodeSafetensors(await readStart(file, fileSizeBytes, path), path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    // Not blocking: a named pipe must not hang the caller.
+    return await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (cause) {
+    throw new StillmotionError("invalid-checkpoint", `${path}: cannot be opened (${fileSystemReason(cause)})`, {
+      cause,
+    });
+  }
+}
+
+async function regularFileBytes(file: FileHandle, path: string): Promise<number> {
+  const stats = await file.stat();
+  if (stats.isFile()) return stats.size;
+  const kind = stats.isDirectory() ? "a folder" : "not a regular file";
+  throw new StillmotionError("invalid-checkpoint", `${path}: is ${kind}, expected a .safetensors file`);
+}
+
+async function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, filled);
+    if (bytesRead === 0) {
+      throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
+    }
+    filled += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,44 @@
+/** What is a .safetensors file of weights? Told by the names of its tensors, in words for messages. */
+import { partStarts } from "./file-parts.ts";
+
+/** `checkpoint` and `unet` can be opened; the others are said to be what they are. */
+export type FileKind =
+  | "checkpoint"
+  | "unet"
+  | "lora"
+  | "motion module"
+  | "other checkpoint"
+  | "other unet"
+  | "part"
+  | "unknown";
+
+/** Words that follow "is", for what is given where a whole checkpoint is expected. */
+export const kindInWords: Readonly<Record<FileKind, string>> = {
+  checkpoint: "a checkpoint of Stable Video Diffusion in a single file",
+  unet: "a UNet alone, not a whole checkpoint: give it with --unet, beside the checkpoint that it belongs to",
+  lora: "a LoRA, not a whole checkpoint: give it with --lora, beside the checkpoint that it changes",
+  "motion module": "a motion module of AnimateDiff, which is made for text-to-image checkpoints",
+  "other checkpoint": "a checkpoint of another model, probably text-to-image: its UNet has no layers across frames",
+  "other unet": "a UNet of another model, probably text-to-image: it has no layers across frames",
+  part: "one part of a checkpoint: give the whole folder, or the single file with all parts",
+  unknown: "no checkpoint: none of its tensors is named like one of Stable Video Diffusion",
+};
+
+export function fileKind(names: Iterable<string>): FileKind {
+  const list = [...names];
+  const some = (pattern: RegExp) => list.some((name) => pattern.test(name));
+  const starts = (start: string) => list.some((name) => name.startsWith(start));
+  if (some(/lora_(up|down|A|B)\b|(^|[._])lora(_linear_layer)?\.(up|down)\b/)) return "lora";
+  if (some(/\bmotion_modules\./)) return "motion module";
+  const { firstStage, imageEncoder, unet } = partStarts;
+  if (some(/^(model\.diffusion_model\.)?(input_blocks|middle_block)\.\d+\./)) {
+    if (some(/\.time_stack\./)) return starts(firstStage) || starts(imageEncoder) ? "checkpoint" : "unet";
+    return starts(unet) && (starts(firstStage) || starts("cond")) ? "other checkpoint" : "other unet";
+  }
+  if (some(/^(down|up)_blocks\.\d+\.(resnets|attentions)\./) && starts("conv_in.")) {
+    return some(/\.temporal_res_block\./) ? "unet" : "other unet";
+  }
+  if (starts(unet) || starts("cond_stage_model.") || starts("text_encoders.")) return "other checkpoint";
+  if (starts(firstStage) || starts("vision_model.") || some(/^(encoder|decoder)\.(mid_block|mid)\./)) return "part";
+  return "unknown";
+}

@@ -1,0 +1,52 @@
+/**
+ * Which part of a checkpoint does a tensor of a single file belong to? Told by the start of its name, as generative-models
+ * writes them (scripts/sampling/configs/svd.yaml and svd_image_decoder.yaml).
+ */
+
+/** Where the tensors of each network start. */
+export const partStarts = {
+  unet: "model.diffusion_model.",
+  imageEncoder: "conditioner.embedders.0.open_clip.model.visual.",
+  /** The autoencoder that encodes the picture. */
+  pictureEncoder: "conditioner.embedders.3.encoder.",
+  /** The autoencoder that decodes the clip. */
+  firstStage: "first_stage_model.",
+} as const;
+
+/** What no run needs, with what it is. The first that fits a name holds. */
+const ignoredStarts: Readonly<Record<string, string>> = {
+  "model_ema.": "averages of the training",
+  "conditioner.embedders.0.open_clip.": "the text tower",
+  "conditioner.embedders.3.encoder.": "the half of the picture's autoencoder that decodes",
+  "first_stage_model.": "the half of the clip's autoencoder that encodes",
+  "conditioner.embedders.": "embedders without weights",
+  "denoiser.": "tables of the sampler",
+};
+
+/** Where the encoder that runs lies: for the picture's own autoencoder, else in the clip's. */
+export function encoderStart(names: Iterable<string>): string {
+  const { pictureEncoder, firstStage } = partStarts;
+  for (const name of names) if (name.startsWith(`${pictureEncoder}encoder.`)) return pictureEncoder;
+  return firstStage;
+}
+
+/** The starts of all names that the networks of this file read. */
+export function neededStarts(names: Iterable<string>): readonly string[] {
+  const list = [...names];
+  const encoder = encoderStart(list);
+  const { unet, imageEncoder, firstStage } = partStarts;
+  const isFrameWise = !list.some((name) => name.startsWith(`${firstStage}decoder.conv_out.time_mix_conv.`));
+  return [
+    unet,
+    imageEncoder,
+    `${encoder}encoder.`,
+    `${encoder}quant_conv.`,
+    `${firstStage}decoder.`,
+    ...(isFrameWise ? [`${firstStage}post_quant_conv.`] : []),
+  ];
+}
+
+/** What a tensor that no run needs is; undefined for one that is not known. */
+export function ignoredAs(name: string): string | undefined {
+  return Object.entries(ignoredStarts).find(([start]) => name.startsWith(start))?.[1];
+}

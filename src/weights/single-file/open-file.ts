@@ -1,0 +1,174 @@
+/** How is a checkpoint in a single file opened? Its tensors are given the names, and it the configurations, of diffusers layout. */
+import { basename, dirname, extname } from "node:path";
+import { StillmotionError } from "../../errors.ts";
+import { followLinks } from "../component-weights.ts";
+import { printable } from "../printable.ts";
+import { readSafetensorsHeader } from "../safetensors-file.ts";
+import { dataTypeOf, refusePickle, type SafetensorsHeader } from "../safetensors-header.ts";
+import type { Checkpoint, Component, JsonObject, WeightEntry } from "../types.ts";
+import { clipVisionTensors } from "./clip-names.ts";
+import { assertHeadsKnown, clipVisionConfigOf, unetConfigOf, vaeConfigOf } from "./config-from-shapes.ts";
+import { type FileKind, fileKind, kindInWords } from "./file-kind.ts";
+import { encoderStart, ignoredAs, neededStarts, partStarts } from "./file-parts.ts";
+import {
+  modelIndexOf,
+  publishedFeatureExtractor,
+  publishedScheduler,
+  publishedUnetSize,
+  publishedVae,
+  trainedFrames,
+} from "./published-configs.ts";
+import { below, named, type Tensors } from "./stored-tensors.ts";
+import { unetTensors } from "./unet-names.ts";
+import { decoderTensors, encoderTensors, isTemporal } from "./vae-names.ts";
+
+/** SVD's own; SVD-XT says in its name that it has more. */
+const defaultFrames = 14;
+
+/** A file whose header was read. */
+export interface WeightsFile {
+  readonly path: string;
+  readonly kind: FileKind;
+  readonly header: SafetensorsHeader;
+  /** Where the file really lies, links followed. */
+  readonly weightsFolder: string;
+  readonly fileName: string;
+  /** From its name or metadata. */
+  readonly numFrames: number | undefined;
+}
+
+/**
+ * Reads the header of a .safetensors file, whatever is in it.
+ *
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported` for half a download, a pickle or another format
+ */
+export async function readWeightsFile(path: string): Promise<WeightsFile> {
+  refuseByName(path);
+  const realPath = await followLinks(path);
+  const header = await readSafetensorsHeader(path);
+  return {
+    path,
+    kind: fileKind(header.entries.keys()),
+    header,
+    weightsFolder: dirname(realPath),
+    fileName: basename(realPath),
+    numFrames: trainedFrames([basename(path), ...Object.values(header.metadata)]),
+  };
+}
+
+/**
+ * Opens a checkpoint in a single file of the original layout, such as svd_xt.safetensors.
+ *
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming what the file is instead
+ */
+export async function openSingleFile(path: string): Promise<Checkpoint> {
+  refuseByName(path);
+  const extension = extname(path);
+  if (extension !== "" && !/^\.(safetensors|sft)$/i.test(extension)) {
+    const problem = `is a ${printable(extension)} file; expected a .safetensors file or a folder in diffusers layout`;
+    throw new StillmotionError("invalid-checkpoint", `${path}: ${problem}`);
+  }
+  const file = await readWeightsFile(path);
+  if (file.kind !== "checkpoint") {
+    throw new StillmotionError("unsupported", `${path}: is ${kindInWords[file.kind]}`);
+  }
+  assertAllKnown(file);
+  const [unet, vae, imageEncoder] = [unetOfFile(file), vaeOfFile(file), imageEncoderOfFile(file)];
+  return {
+    folder: path,
+    modelIndex: modelIndexOf(vae.config._class_name),
+    unet,
+    vae,
+    imageEncoder,
+    schedulerConfig: publishedScheduler,
+    featureExtractorConfig: publishedFeatureExtractor,
+    assumptions: assumptionsOf(file),
+  };
+}
+
+function refuseByName(path: string): void {
+  if (/\.(bin|ckpt|pt|pth|pkl)$/i.test(path)) refusePickle(path);
+  if (/\.(incomplete|part|partial|crdownload|download|tmp)$/i.test(path)) {
+    throw new StillmotionError("invalid-checkpoint", `${path}: is half a download by its name: finish it first`);
+  }
+}
+
+/** What the file does not say. */
+export function assumptionsOf({ path, numFrames }: WeightsFile): string[] {
+  if (numFrames !== undefined) return [];
+  return [
+    `${path}: neither its name nor its metadata says how many frames it was trained on; ${defaultFrames} are assumed`,
+  ];
+}
+
+export function unetOfFile(file: WeightsFile): Component {
+  const tensors = unetTensors(partOf(file, partStarts.unet, "UNet"));
+  const shapes = unetConfigOf(tensors, file.path);
+  assertHeadsKnown(shapes, file.path);
+  const config = { ...shapes, ...publishedUnetSize, num_frames: file.numFrames ?? defaultFrames };
+  return component(file, "unet", config, tensors);
+}
+
+export function vaeOfFile(file: WeightsFile): Component {
+  const start = encoderStart(file.header.entries.keys());
+  const decoder = partOf(file, `${partStarts.firstStage}decoder.`, "VAE decoder");
+  const tensors = new Map([
+    ...encoderTensors(partOf(file, `${start}encoder.`, "VAE encoder")),
+    ...besides(file, start, "quant_conv."),
+    ...decoderTensors(decoder),
+    ...(isTemporal(decoder) ? [] : besides(file, partStarts.firstStage, "post_quant_conv.")),
+  ]);
+  return component(file, "vae", { ...vaeConfigOf(tensors, file.path), ...publishedVae }, tensors);
+}
+
+export function imageEncoderOfFile(file: WeightsFile): Component {
+  const tensors = clipVisionTensors(partOf(file, partStarts.imageEncoder, "image encoder"));
+  return component(file, "image_encoder", clipVisionConfigOf(tensors, file.path), tensors);
+}
+
+/** Throws when a tensor is neither one that a network reads nor known to be without effect. */
+export function assertAllKnown({ path, header }: WeightsFile): void {
+  const needed = neededStarts(header.entries.keys());
+  const unknown = [...header.entries.keys()].filter(
+    (name) => !needed.some((start) => name.startsWith(start)) && ignoredAs(name) === undefined,
+  );
+  if (unknown.length === 0) return;
+  const shown = unknown.slice(0, 5).map(printable).join(", ");
+  const rest = unknown.length > 5 ? ` and ${unknown.length - 5} more` : "";
+  throw new StillmotionError(
+    "unsupported",
+    `${path}: holds tensors that no part of Stable Video Diffusion has: ${shown}${rest}; a run without them could come out wrong`,
+  );
+}
+
+/** The tensors below a start that must be there, named from there on. */
+function partOf(file: WeightsFile, start: string, what: string): Tensors {
+  const tensors = below(entriesOf(file, start), start);
+  if (tensors.size > 0) return tensors;
+  throw new StillmotionError("invalid-checkpoint", `${file.path}: has no ${what}, expected tensors named ${start}*`);
+}
+
+/** Tensors whose names diffusers shares, such as `quant_conv.weight`. */
+function besides(file: WeightsFile, start: string, name: string): Tensors {
+  return named(below(entriesOf(file, start + name), start));
+}
+
+/** Only these are held to a number format: what is ignored may have any. */
+export function entriesOf({ path, header, fileName }: WeightsFile, start: string): Map<string, WeightEntry> {
+  const entries = new Map<string, WeightEntry>();
+  for (const [name, entry] of header.entries) {
+    if (!name.startsWith(start)) continue;
+    const { shape, offset, sizeBytes } = entry;
+    entries.set(name, { name, dtype: dataTypeOf(entry, path), shape, file: fileName, offset, sizeBytes });
+  }
+  return entries;
+}
+
+export function component(
+  { weightsFolder, path }: WeightsFile,
+  name: Component["name"],
+  config: JsonObject,
+  tensors: Tensors,
+): Component {
+  return { name, config, configFrom: basename(path), weightsFolder, tensors };
+}

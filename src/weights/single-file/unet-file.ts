@@ -1,0 +1,50 @@
+/** How does a UNet from a file of its own take the place of a checkpoint's? AnimateLCM-SVD-xt is published so, under diffusers names. */
+import { StillmotionError } from "../../errors.ts";
+import type { Checkpoint, Component } from "../types.ts";
+import { unetConfigOf } from "./config-from-shapes.ts";
+import { kindInWords } from "./file-kind.ts";
+import { partStarts } from "./file-parts.ts";
+import { component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
+import { below, type Tensors } from "./stored-tensors.ts";
+import { unetTensors } from "./unet-names.ts";
+
+/**
+ * Opens a UNet in a .safetensors file, under the names of diffusers or of the original layout; of a whole checkpoint in a
+ * single file its UNet. The configuration is worked out from the shapes, and lacks what they do not tell:
+ * {@link replaceUnet} takes that from a checkpoint.
+ *
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming what the file is instead
+ */
+export async function openUnetFile(path: string): Promise<Component> {
+  return unetFileComponent(await readWeightsFile(path));
+}
+
+/** As {@link openUnetFile}, of a file whose header was read. */
+export function unetFileComponent(file: WeightsFile): Component {
+  const { kind, path, numFrames } = file;
+  if (kind !== "unet" && kind !== "checkpoint") {
+    const whatItIs = kind === "lora" ? "a LoRA, not a UNet: give it with --lora" : kindInWords[kind];
+    throw new StillmotionError("unsupported", `${path}: is ${whatItIs}; expected a UNet of Stable Video Diffusion`);
+  }
+  const tensors = tensorsOf(file);
+  const config = { ...unetConfigOf(tensors, path), ...(numFrames !== undefined && { num_frames: numFrames }) };
+  return component(file, "unet", config, tensors);
+}
+
+/**
+ * The checkpoint with another UNet. What the shapes of the new one do not tell is as in the old one: the size and the
+ * frames it was trained on and, where both are equally wide, the attention heads.
+ */
+export function replaceUnet(checkpoint: Checkpoint, unet: Component): Checkpoint {
+  const old = checkpoint.unet.config;
+  const isEquallyWide = String(old.block_out_channels) === String(unet.config.block_out_channels);
+  const heads = isEquallyWide ? { num_attention_heads: old.num_attention_heads } : {};
+  return { ...checkpoint, unet: { ...unet, config: { ...old, ...unet.config, ...heads } } };
+}
+
+function tensorsOf(file: WeightsFile): Tensors {
+  const all = entriesOf(file, file.kind === "checkpoint" ? partStarts.unet : "");
+  const prefixed = below(all, partStarts.unet);
+  if (prefixed.size > 0) return unetTensors(prefixed);
+  return all.has("input_blocks.0.0.weight") ? unetTensors(all) : all;
+}

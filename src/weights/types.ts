@@ -1,0 +1,61 @@
+/** What is a checkpoint to the network? Three components with their configurations, and where each of their tensors lies. */
+import type { DataType, Tensor } from "../tensor.ts";
+
+/** Parsed JSON object of one of the checkpoint's files. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A tensor that stays in its file. */
+export interface WeightEntry {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  /** Bare file name inside the component's `weightsFolder`. */
+  readonly file: string;
+  /** From the start of the file, in bytes; not aligned to anything. */
+  readonly offset: number;
+  readonly sizeBytes: number;
+  /** The file holds this matrix with its axes exchanged, (columns, rows). */
+  readonly isTransposed?: true;
+  /** What LoRAs add to it. */
+  readonly additions?: readonly LowRankProduct[];
+}
+
+/** `scale * (up x down)`, which a LoRA adds to a weight: its rows are the weight's outputs, flattened. */
+export interface LowRankProduct {
+  /** No two products of a component share it. */
+  readonly name: string;
+  /** Strength times alpha / rank. */
+  readonly scale: number;
+  /** (outputs, rank) */
+  readonly up: Tensor;
+  /** (rank, elements of one output) */
+  readonly down: Tensor;
+}
+
+/** One network of a checkpoint. */
+export interface Component {
+  readonly name: "unet" | "vae" | "image_encoder";
+  /** Contents of its `config.json`, or the same worked out from the shapes of its tensors. */
+  readonly config: JsonObject;
+  /** The file from whose tensors the configuration was worked out, where there is no `config.json`. */
+  readonly configFrom?: string;
+  /** The folder that really holds the weights files, links followed. */
+  readonly weightsFolder: string;
+  readonly tensors: ReadonlyMap<string, WeightEntry>;
+}
+
+/** A Stable Video Diffusion checkpoint, described as in diffusers layout whichever layout it has. */
+export interface Checkpoint {
+  /** Its folder, or its only file. */
+  readonly folder: string;
+  readonly modelIndex: JsonObject;
+  readonly unet: Component;
+  readonly vae: Component;
+  readonly imageEncoder: Component;
+  readonly schedulerConfig: JsonObject;
+  readonly featureExtractorConfig: JsonObject;
+  /** Contents of an optional `preset.json`: the settings the checkpoint was made for. Not validated here. */
+  readonly preset?: JsonObject;
+  /** What its files do not say and was assumed, in sentences for people. */
+  readonly assumptions?: readonly string[];
+}

@@ -1,0 +1,157 @@
+/** Does each operation of the fp32 lowering give what torch gives? */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { Activation, Value } from "../../src/lowering/lowering.ts";
+import { sinusoidalEmbedding } from "../../src/nn/embedding.ts";
+import { linear } from "../../src/nn/linear.ts";
+import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
+import { evaluate, noWeights, testEngine, type Workbench } from "../support/evaluate.ts";
+import { expectClose, type Golden, goldenWeights, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
+
+const engine = testEngine();
+const folder = join(import.meta.dirname, "golden");
+const cases = readdirSync(folder).filter((file) => file.endsWith(".safetensors"));
+
+/** The graph of one golden case; the shape of `x` says whether it is a feature map. */
+type Build = (bench: Workbench, golden: Golden, x: Value) => Value;
+
+const operations: Record<string, Build> = {
+  conv2d({ w, lowering }, { config }, x) {
+    const { kernel, stride, padding } = config as { kernel: number; stride: number; padding: number[] };
+    const [left, right, top, bottom] = padding as [number, number, number, number];
+    const outputs = w.has("bias") ? w.tensor("bias", [10]) : undefined;
+    const weight = w.tensor("weight", [10, x.shape[3]!, kernel, kernel]);
+    return lowering.conv2d(x, weight, outputs, { stride, padding: [top, left, bottom, right] });
+  },
+  groupNorm({ w, lowering }, { config }, x) {
+    const { groups, eps } = config as { groups: number; eps: number };
+    const channels = x.shape.at(-1)!;
+    return lowering.groupNorm(x, w.tensor("weight", [channels]), w.tensor("bias", [channels]), {
+      groups,
+      eps,
+      over: "frame",
+    });
+  },
+  layerNorm({ w, lowering }, { config }, x) {
+    const channels = x.shape.at(-1)!;
+    return lowering.layerNorm(x, w.tensor("weight", [channels]), w.tensor("bias", [channels]), config.eps as number);
+  },
+  linear: ({ w }, _, x) => linear(w, x, 40, w.has("bias") ? "with bias" : "without bias"),
+  upsampleNearest({ lowering }, { config }, x) {
+    const [height, width] = (config.size as number[]) ?? [2 * x.shape[1]!, 2 * x.shape[2]!];
+    return lowering.upsampleNearest(x, height!, width!);
+  },
+  sigmoid: ({ lowering }, _, x) => lowering.sigmoid(x),
+  silu: activation("silu"),
+  gelu: activation("gelu"),
+  "quick-gelu": activation("quick_gelu"),
+  attention({ lowering, value }, golden, q) {
+    const [k, v] = [value(golden.tensor("input.k")), value(golden.tensor("input.v"))];
+    return lowering.attention(q, k, v, golden.config.heads as number);
+  },
+  geglu({ w, lowering }, _, x) {
+    const both = linear(w.at("proj"), x, 64);
+    const [hidden, gate] = [0, 32].map((start) => channelsFrom(both, start, 32)) as [Value, Value];
+    return lowering.multiply(hidden, lowering.activation(gate, "gelu"));
+  },
+  timestepEmbedding: (_, { config }, x) => sinusoidalEmbedding(x, config.width as number),
+};
+
+function activation(kind: Activation): Build {
+  return ({ lowering }, _, x) => lowering.activation(x, kind);
+}
+
+function channelsFrom(x: Value, start: number, count: number): Value {
+  const { concat, select } = x.lowering;
+  return concat(
+    Array.from({ length: count }, (_, channel) => select(x, 2, start + channel)),
+    2,
+  );
+}
+
+describe("operations against torch", () => {
+  it("has golden cases", () => expect(cases.length).toBeGreaterThan(30));
+
+  it.each(cases)("%s", async (file) => {
+    const golden = await readGolden("lowering", "golden", file);
+    const operation = golden.config.op as string;
+    const input = golden.tensor(golden.has("input.q") ? "input.q" : "input.x");
+    const expected = golden.tensor("output.y");
+    const weights = golden.names("weights.").length > 0 ? await goldenWeights(golden) : noWeights;
+
+    if (operation === "temporalConv") {
+      await compareClips(golden, input, expected, ({ w, lowering }, x) => {
+        const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
+        return lowering.temporalConv(x, weight, w.tensor("bias", [8]));
+      });
+      return;
+    }
+    if (input.shape.length === 5) {
+      await compareClips(golden, input, expected, ({ w, lowering }, x) => {
+        const { groups, eps } = golden.config as { groups: number; eps: number };
+        const channels = x.shape[3]!;
+        const [weight, bias] = [w.tensor("weight", [channels]), w.tensor("bias", [channels])];
+        return lowering.groupNorm(x, weight, bias, { groups, eps, over: "clip" });
+      });
+      return;
+    }
+    const { y } = await evaluate(engine(), weights, (bench) => {
+      const isRow = operation === "timestepEmbedding";
+      const x =
+        input.shape.length === 4
+          ? bench.map(input)
+          : bench.value(isRow ? reshapedTo(input, [input.shape[0]!, 1]) : input);
+      const build = operations[operation];
+      if (!build) throw new Error(`no test for operation ${operation}`);
+      return { y: build(bench, golden, x) };
+    });
+    expectClose(y!, expected, golden.tolerance, file);
+  });
+
+  it("normalises tokens as it normalises feature maps", async () => {
+    for (const name of ["group-norm-eps-1e-6", "group-norm-large-mean", "group-norm-small-variance"]) {
+      const golden = await readGolden("lowering", "golden", `${name}.safetensors`);
+      const [batch, channels, height, width] = golden.tensor("input.x").shape as [number, number, number, number];
+      const toTokens = (tensor: FloatTensor) =>
+        reshapedTo(permuted(tensor, [0, 2, 3, 1]), [batch, height * width, channels]);
+      const { y } = await evaluate(engine(), await goldenWeights(golden), (bench) => ({
+        y: operations.groupNorm!(bench, golden, bench.value(toTokens(golden.tensor("input.x")))),
+      }));
+      expectClose(y!, toTokens(golden.tensor("output.y")), golden.tolerance, name);
+    }
+  });
+
+  it("folds a gain into a temporal convolution", async () => {
+    const golden = await readGolden("lowering", "golden", "temporal-conv-2-frames.safetensors");
+    const input = golden.tensor("input.x");
+    const expected = golden.tensor("output.y");
+    const scaled = floatTensor(
+      expected.shape,
+      expected.data.map((value) => 0.25 * value),
+    );
+    await compareClips(golden, input, scaled, ({ w, lowering }, x) => {
+      const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
+      return lowering.temporalConv(x, weight, w.tensor("bias", [8]), lowering.constant([1], Float32Array.of(0.25)));
+    });
+  });
+});
+
+/** Compares clip by clip: the reference's (clips, channels, frames, height, width) is one feature map a clip here. */
+async function compareClips(
+  golden: Golden,
+  input: FloatTensor,
+  expected: FloatTensor,
+  build: (bench: Workbench, x: Value) => Value,
+): Promise<void> {
+  const framesFirst = (tensor: FloatTensor, clip: number) => {
+    const one = items(tensor, clip, clip + 1);
+    return permuted(reshapedTo(one, one.shape.slice(1)), [1, 0, 2, 3]);
+  };
+  for (let clip = 0; clip < input.shape[0]!; clip++) {
+    const { y } = await evaluate(engine(), await goldenWeights(golden), (bench) => ({
+      y: build(bench, bench.map(framesFirst(input, clip))),
+    }));
+    expectClose(y!, framesFirst(expected, clip), golden.tolerance, `clip ${clip}`);
+  }
+}

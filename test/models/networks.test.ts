@@ -1,0 +1,106 @@
+/** Does each whole network give what the reference gives, for every test checkpoint? */
+import { join } from "node:path";
+import { describe, it } from "vitest";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import type { WrittenNetwork } from "../../src/models/network.ts";
+import { readNetworks } from "../../src/pipeline/networks.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../src/tensor.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { testEngine } from "../support/evaluate.ts";
+import { expectClose, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
+
+const engine = testEngine();
+const checkpoints = ["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"];
+
+async function networksOf(name: string) {
+  const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
+  const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
+  return readNetworks(checkpoint, createCpuFp32Lowering).write;
+}
+
+async function run({ model }: WrittenNetwork, inputs: Record<string, FloatTensor>): Promise<Record<string, Tensor>> {
+  const session = await engine().load(model);
+  try {
+    return await session.run(inputs);
+  } finally {
+    await session.release();
+  }
+}
+
+describe.each(checkpoints)("%s", (name) => {
+  const golden = (network: string) => readGolden("models", "golden", `${name}.${network}.safetensors`);
+
+  it("image encoder", async () => {
+    const { imageEncoder } = await networksOf(name);
+    const { tensor, tolerance } = await golden("image-encoder");
+    const small = tensor("input.pixel_values_32x32");
+    const expected = tensor("output.image_embeds");
+    for (let index = 0; index < small.shape[0]!; index++) {
+      const outputs = await run(imageEncoder(), { pixel_values: enlarged(items(small, index, index + 1), 7) });
+      expectClose(outputs.image_embedding!, items(expected, index, index + 1), tolerance);
+    }
+  });
+
+  it("VAE encoder", async () => {
+    const { vaeEncoder } = await networksOf(name);
+    const { tensor, tolerance, names } = await golden("vae-encoder");
+    for (const input of names("input.")) {
+      const images = tensor(input);
+      const expected = tensor(input.replace("input.", "output.").replace(".image", ".latents"));
+      for (let index = 0; index < images.shape[0]!; index++) {
+        const [, , height, width] = images.shape as [number, number, number, number];
+        const image = permuted(items(images, index, index + 1), [0, 2, 3, 1]);
+        const outputs = await run(vaeEncoder({ height, width }), { image });
+        expectClose(outputs.latents!, items(expected, index, index + 1), tolerance, `${input} ${index}`);
+      }
+    }
+  });
+
+  it("VAE temporal decoder", async () => {
+    const { vaeDecoder } = await networksOf(name);
+    const { tensor, tolerance, names } = await golden("vae-temporal-decoder");
+    for (const input of names("input.")) {
+      const latents = tensor(input);
+      const [frames, , height, width] = latents.shape as [number, number, number, number];
+      const outputs = await run(vaeDecoder({ frames, height, width }), { latents });
+      const expected = tensor(input.replace("input.", "output.").replace(".latents", ".frames"));
+      expectClose(outputs.frames!, permuted(expected, [0, 2, 3, 1]), tolerance, input);
+    }
+  });
+
+  it("UNet, each variant and each item of a guided batch", async () => {
+    const { unet } = await networksOf(name);
+    const { tensor, tolerance, details } = await golden("unet");
+    for (const variant of Object.keys(details.variants as object)) {
+      const input = (argument: string) => tensor(`input.${variant}.${argument}`);
+      const samples = input("sample");
+      const [batch, frames, , height, width] = samples.shape as [number, number, number, number, number];
+      for (let index = 0; index < batch; index++) {
+        const item = (value: FloatTensor) => reshapedTo(items(value, index, index + 1), value.shape.slice(1));
+        const channels = permuted(item(samples), [1, 0, 2, 3]); // (8, frames, height, width)
+        const image = items(channels, 4, 8);
+        const outputs = await run(unet({ frames, height, width }), {
+          latents: permuted(items(channels, 0, 4), [1, 0, 2, 3]),
+          image_latents: items(permuted(image, [1, 0, 2, 3]), 0, 1),
+          timestep: reshapedTo(input("timestep"), [1, 1]),
+          added_time_ids: reshapedTo(item(input("added_time_ids")), [3, 1]),
+          image_embedding: item(input("encoder_hidden_states")),
+        });
+        expectClose(outputs.sample!, item(tensor(`output.${variant}.sample`)), tolerance, `${variant} ${index}`);
+      }
+    }
+  });
+});
+
+/** Each pixel of (1, channels, height, width) `factor` times in both directions. */
+function enlarged(tensor: FloatTensor, factor: number): FloatTensor {
+  const [, channels, height, width] = tensor.shape as [number, number, number, number];
+  const result = floatTensor([1, channels, height * factor, width * factor]);
+  for (let index = 0; index < result.data.length; index++) {
+    const x = Math.floor((index % (width * factor)) / factor);
+    const y = Math.floor((Math.floor(index / (width * factor)) % (height * factor)) / factor);
+    const channel = Math.floor(index / (width * factor * height * factor));
+    result.data[index] = tensor.data[(channel * height + y) * width + x]!;
+  }
+  return result;
+}

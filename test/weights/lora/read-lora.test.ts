@@ -1,0 +1,303 @@
+/** Is every form of LoRA understood, and is every other file refused in words that help? */
+import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { loraFromText } from "../../../src/pipeline/loras.ts";
+import { elementCount, type Tensor } from "../../../src/tensor.ts";
+import { describeLora } from "../../../src/weights/lora/describe-lora.ts";
+import { parseLora } from "../../../src/weights/lora/parse-lora.ts";
+import { withLoras } from "../../../src/weights/lora/place-lora.ts";
+import { readLora } from "../../../src/weights/lora/read-lora.ts";
+import { encodeSafetensors } from "../../../src/weights/safetensors.ts";
+import { readSafetensorsHeader } from "../../../src/weights/safetensors-file.ts";
+import type { Component, WeightEntry } from "../../../src/weights/types.ts";
+import { rows } from "../../../src/weights/view.ts";
+
+const golden = resolve(import.meta.dirname, "golden");
+const attention = "down_blocks.0.attentions.0.transformer_blocks.0.attn1";
+
+const unet: Component = {
+  name: "unet",
+  config: {},
+  weightsFolder: "/nowhere",
+  tensors: new Map(
+    Object.entries({
+      [`${attention}.to_q.weight`]: [8, 6],
+      [`${attention}.to_out.0.weight`]: [8, 6],
+      "conv_in.weight": [8, 6, 3, 3],
+      "conv_in.bias": [8],
+      "norm.weight": [8],
+      "proj_in.weight": [8, 6],
+    }).map(([name, shape]): [string, WeightEntry] => {
+      const sizeBytes = 4 * elementCount(shape);
+      return [name, { name, dtype: "float32", shape, file: "a.safetensors", offset: 0, sizeBytes }];
+    }),
+  ),
+};
+
+function tensor(shape: readonly number[], value = 1): Tensor {
+  return { dtype: "float32", shape, data: new Float32Array(elementCount(shape)).fill(value) };
+}
+
+/** The two halves for a weight (8, 6) under these names. */
+function pair(down: string, up: string, rank = 2): Record<string, Tensor> {
+  return { [down]: tensor([rank, 6]), [up]: tensor([8, rank]) };
+}
+
+function parse(tensors: Record<string, Tensor>, metadata: Record<string, string> = {}) {
+  return parseLora(encodeSafetensors(tensors, metadata), "a.safetensors");
+}
+
+function place(tensors: Record<string, Tensor>, metadata: Record<string, string> = {}): Component {
+  return withLoras(unet, [{ lora: parse(tensors, metadata), strength: 1 }]);
+}
+
+describe("names", () => {
+  it.each([
+    [`unet.${attention}.to_q.lora_A.weight`, `unet.${attention}.to_q.lora_B.weight`],
+    [`${attention}.to_q.lora_A.weight`, `${attention}.to_q.lora_B.weight`],
+    [
+      `base_model.model.${attention}.to_q.lora_A.default.weight`,
+      `base_model.model.${attention}.to_q.lora_B.default.weight`,
+    ],
+    [`base_model.model.unet.${attention}.to_q.lora_A.weight`, `base_model.model.unet.${attention}.to_q.lora_B.weight`],
+    [`unet.${attention}.to_q.lora.down.weight`, `unet.${attention}.to_q.lora.up.weight`],
+    [`${attention}.to_q.lora_down.weight`, `${attention}.to_q.lora_up.weight`],
+    [`${attention}.processor.to_q_lora.down.weight`, `${attention}.processor.to_q_lora.up.weight`],
+    [`unet.${attention}.to_q_lora.down.weight`, `unet.${attention}.to_q_lora.up.weight`],
+    [
+      `lora_unet_${attention.replaceAll(".", "_")}_to_q.lora_down.weight`,
+      `lora_unet_${attention.replaceAll(".", "_")}_to_q.lora_up.weight`,
+    ],
+  ])("%s", (down, up) => {
+    const [changed] = [...place(pair(down, up)).tensors.values()].filter(({ additions }) => additions);
+    expect(changed).toMatchObject({ name: `${attention}.to_q.weight`, additions: [{ scale: 1 }] });
+  });
+
+  it("to_out of attention processors is to_out.0", () => {
+    const key = `${attention}.processor.to_out_lora`;
+    const { tensors } = place(pair(`${key}.down.weight`, `${key}.up.weight`));
+    expect(tensors.get(`${attention}.to_out.0.weight`)!.additions).toHaveLength(1);
+  });
+});
+
+describe("scale", () => {
+  const key = `${attention}.to_q`;
+  const halves = pair(`${key}.lora_A.weight`, `${key}.lora_B.weight`, 4);
+  const scaleWith = (tensors: Record<string, Tensor>, metadata?: object) =>
+    parse({ ...halves, ...tensors }, metadata ? { lora_adapter_metadata: JSON.stringify(metadata) } : {}).layers[0]!
+      .scale;
+
+  it.each([
+    ["1 without alpha", {}, undefined, 1],
+    ["alpha by rank", { [`${key}.alpha`]: tensor([], 2) }, undefined, 0.5],
+    [
+      "an alpha in half precision",
+      { [`${key}.alpha`]: { dtype: "float16", shape: [1], data: Uint16Array.of(0x4800) } as Tensor },
+      undefined,
+      2,
+    ],
+    ["alpha in the metadata", {}, { r: 4, lora_alpha: 6 }, 1.5],
+    ["under the network's name", {}, { "unet.lora_alpha": 6 }, 1.5],
+    ["an alpha of this layer's own", {}, { lora_alpha: 6, alpha_pattern: { "attn1.to_q": 10 } }, 2.5],
+    ["not that of another layer", {}, { lora_alpha: 6, alpha_pattern: { "1.to_q": 10 } }, 1.5],
+    ["rank-stabilised", {}, { lora_alpha: 6, use_rslora: true }, 3],
+    ["the tensor before the metadata", { [`${key}.alpha`]: tensor([], 2) }, { lora_alpha: 6 }, 0.5],
+  ] as const)("%s", (_, tensors, metadata, expected) => {
+    expect(scaleWith(tensors, metadata)).toBe(expected);
+  });
+
+  it("strengths multiply it, and each LoRA adds its own", () => {
+    const lora = parse({ ...halves, [`${key}.alpha`]: tensor([], 2) });
+    const { tensors } = withLoras(unet, [
+      { lora, strength: 0.5 },
+      { lora, strength: 0 },
+      { lora, strength: -2 },
+    ]);
+    expect(tensors.get(`${key}.weight`)!.additions!.map(({ scale }) => scale)).toEqual([0.25, -1]);
+  });
+});
+
+it("rows of a weight take the same rows of the product", () => {
+  const key = `${attention}.to_q`;
+  const up = { ...tensor([8, 2]), data: Float32Array.from({ length: 16 }, (_, index) => index) };
+  const { tensors } = place({ [`${key}.lora_A.weight`]: tensor([2, 6]), [`${key}.lora_B.weight`]: up });
+  const [product] = rows(tensors.get(`${key}.weight`)!, 2, 4).additions!;
+  expect(product!.up).toEqual({ dtype: "float32", shape: [2, 2], data: Float32Array.of(4, 5, 6, 7) });
+});
+
+it("a 1x1 convolution's halves fit a linear layer", () => {
+  const { tensors } = place({
+    "proj_in.lora_A.weight": tensor([2, 6, 1, 1]),
+    "proj_in.lora_B.weight": tensor([8, 2, 1, 1]),
+  });
+  expect(tensors.get("proj_in.weight")!.additions).toHaveLength(1);
+});
+
+describe("what does not fit", () => {
+  const toQ = `${attention}.to_q`;
+  const good = pair(`${toQ}.lora_A.weight`, `${toQ}.lora_B.weight`);
+  const numbered = (count: number, name: (index: number) => string) =>
+    Object.assign(
+      {},
+      ...Array.from({ length: count }, (_, index) =>
+        pair(`${name(index)}.lora_A.weight`, `${name(index)}.lora_B.weight`),
+      ),
+    );
+  const sdxl = {
+    "down_blocks.1.attn2.to_k.lora_A.weight": tensor([2, 2048]),
+    "down_blocks.1.attn2.to_k.lora_B.weight": tensor([8, 2]),
+  };
+
+  it.each<[string, Record<string, Tensor>, RegExp | string]>([
+    [
+      "layers without a place, counted",
+      { ...good, ...numbered(7, (i) => `up_blocks.${i}.x`) },
+      /^a.safetensors: 7 of 8 layers have no place in the unet: up_blocks.0.x, up_blocks.1.x, up_blocks.2.x, up_blocks.3.x, up_blocks.4.x and 2 more; is it a LoRA for this checkpoint\?$/,
+    ],
+    [
+      "another model's layers",
+      sdxl,
+      "1 of 1 layers have no place in the unet: down_blocks.1.attn2.to_k; it looks like a LoRA for Stable Diffusion XL",
+    ],
+    [
+      "a transformer's layers",
+      numbered(1, () => "transformer.transformer_blocks.0.attn.to_q"),
+      /changes 1 layer of 1 in "transformer", only the unet's can be changed: .*; it looks like a LoRA for a diffusion transformer/,
+    ],
+    [
+      "a text encoder's layers",
+      { ...good, ...pair("lora_te_text_model_q_proj.lora_down.weight", "lora_te_text_model_q_proj.lora_up.weight") },
+      /changes 1 layer of 2 in a text encoder, which Stable Video Diffusion does not have/,
+    ],
+    [
+      "another width",
+      { "proj_in.lora_A.weight": tensor([2, 5]), "proj_in.lora_B.weight": tensor([8, 2]) },
+      "proj_in changes a weight of shape [8, 5], expected [8, 6]",
+    ],
+    [
+      "a kernel where there is none",
+      { "proj_in.lora_A.weight": tensor([2, 6, 3, 3]), "proj_in.lora_B.weight": tensor([8, 2, 1, 1]) },
+      "proj_in changes a weight of shape [8, 6, 3, 3], expected [8, 6]",
+    ],
+    ["a norm", pair("norm.lora_A.weight", "norm.lora_B.weight"), "norm changes a weight of shape [8, 6], expected [8]"],
+    [
+      "two ranks in one layer",
+      { "proj_in.lora_A.weight": tensor([3, 6]), "proj_in.lora_B.weight": tensor([8, 2]) },
+      "has proj_in.lora_A.weight of shape [3, 6] and proj_in.lora_B.weight of shape [8, 2], expected (rank, inputs, ...) and (outputs, rank)",
+    ],
+    ["rank 0", { "proj_in.lora_A.weight": tensor([0, 6]), "proj_in.lora_B.weight": tensor([8, 0]) }, "of rank 0"],
+    [
+      "half a pair",
+      { ...good, "conv_in.lora_A.weight": tensor([2, 6, 3, 3]) },
+      "holds conv_in.lora_A.weight without the layer's half after the rank (lora_B, lora_up): is the file complete?",
+    ],
+    ["an alpha alone", { ...good, "conv_in.alpha": tensor([]) }, "holds conv_in.alpha without the layer's half"],
+    ["an alpha that is no number", { ...good, [`${toQ}.alpha`]: tensor([], Number.NaN) }, `${toQ} has the alpha NaN`],
+    [
+      "tensors of another kind",
+      { ...good, "conv_in.bias": tensor([8]) },
+      "holds 1 tensor that a LoRA does not have: conv_in.bias",
+    ],
+    [
+      "one layer in two spellings",
+      { ...good, ...pair(`unet.${toQ}.lora.down.weight`, `unet.${toQ}.lora.up.weight`) },
+      "are the same part of one layer",
+    ],
+    [
+      "a whole checkpoint",
+      { "model.diffusion_model.input_blocks.0.0.weight": tensor([1]) },
+      "is a whole checkpoint in a single file, not a LoRA",
+    ],
+    ["a file of something else", { frames: tensor([2, 2, 2, 3]) }, "is no LoRA: it holds 1 tensor, such as frames"],
+    ["DoRA", { ...good, [`${toQ}.lora_magnitude_vector`]: tensor([8]) }, "is DoRA, by its tensor"],
+    ["LoHa", { "lora_unet_proj_in.hada_w1_a": tensor([8, 2]) }, "is LoHa, by its tensor"],
+  ])("%s", (_, tensors, message) => {
+    expect(() => place(tensors)).toThrow(message);
+  });
+
+  it("broken metadata", () => {
+    const withMetadata = (text: string) => place(good, { lora_adapter_metadata: text });
+    expect(() => withMetadata("[")).toThrow("its metadata lora_adapter_metadata is not a JSON object");
+    expect(() => withMetadata('{"lora_alpha":"6"}')).toThrow("gives the alpha 6");
+    expect(() => withMetadata('{"alpha_pattern":{"(a+)+b":1}}')).toThrow("has the regular expression (a+)+b");
+    expect(() => withMetadata('{"use_dora":true}')).toThrow("is a DoRA");
+  });
+
+  it("a network's own weights", async () => {
+    const weights = resolve("test/checkpoints/two-levels-fp32/unet/diffusion_pytorch_model.safetensors");
+    await expect(readLora(weights)).rejects.toThrow(
+      "is a network's own weights, not a LoRA: give the checkpoint's folder",
+    );
+  });
+
+  it("more than a graph holds, before it is read", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "stillmotion-lora-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const path = join(folder, "large.safetensors");
+    const header = JSON.stringify({
+      "conv_in.lora_A.weight": { dtype: "F32", shape: [1, 200_000_000], data_offsets: [0, 8e8] },
+      "conv_in.lora_B.weight": { dtype: "F32", shape: [100_000_000, 1], data_offsets: [8e8, 12e8] },
+    });
+    const start = Buffer.alloc(8);
+    start.writeBigUInt64LE(BigInt(header.length));
+    await writeFile(path, Buffer.concat([start, Buffer.from(header)]));
+    await truncate(path, 8 + header.length + 12e8); // a hole, no bytes on disk
+    await expect(readLora(path)).rejects.toThrow("1.2 GB of low-rank matrices; at most 1 GB in all");
+  });
+});
+
+it("a damaged file is an error of its own, never another", async () => {
+  const bytes = await readFile(join(golden, "diffusers.safetensors"));
+  const headerBytes = Number(bytes.readBigUInt64LE(0));
+  const flip = fc.tuple(fc.integer({ min: 8, max: 8 + headerBytes - 1 }), fc.integer({ min: 32, max: 126 }));
+  fc.assert(
+    fc.property(fc.array(flip, { minLength: 1, maxLength: 3 }), (flips) => {
+      const damaged = Uint8Array.from(bytes);
+      for (const [at, value] of flips) damaged[at] = value;
+      try {
+        withLoras(unet, [{ lora: parseLora(damaged, "a.safetensors"), strength: 1 }]);
+      } catch (error) {
+        expect(error).toMatchObject({
+          name: "StillmotionError",
+          code: expect.stringMatching(/^(invalid-checkpoint|unsupported)$/),
+        });
+      }
+    }),
+    { numRuns: 500, seed: 5 },
+  );
+});
+
+describe("a description", () => {
+  const describe = async (path: string) => describeLora(await readSafetensorsHeader(path), path);
+
+  it("says form, ranks and model", async () => {
+    expect(await describe(join(golden, "kohya.safetensors"))).toEqual({
+      spellings: ["kohya"],
+      layers: 17,
+      ranks: [2, 3, 4],
+      dtypes: ["F16"],
+      networks: ["unet"],
+      looksLike: "Stable Video Diffusion",
+      problem: undefined,
+    });
+  });
+
+  it("is none for other files", async () => {
+    expect(await describe(join(golden, "two-levels-fp32.kohya.safetensors"))).toBeUndefined();
+  });
+});
+
+it("text names a path and perhaps a strength", () => {
+  expect(loraFromText("a.safetensors")).toEqual({ path: "a.safetensors" });
+  expect(loraFromText("a.safetensors:0.8")).toEqual({ path: "a.safetensors", strength: 0.8 });
+  expect(loraFromText("a.safetensors:-1")).toEqual({ path: "a.safetensors", strength: -1 });
+  expect(loraFromText("C:\\loras\\a.safetensors")).toEqual({ path: "C:\\loras\\a.safetensors" });
+  expect(loraFromText("C:\\loras\\a.safetensors:.5")).toEqual({ path: "C:\\loras\\a.safetensors", strength: 0.5 });
+  expect(loraFromText("C:a.safetensors")).toEqual({ path: "C:a.safetensors" });
+  expect(loraFromText("12:30/a.safetensors")).toEqual({ path: "12:30/a.safetensors" });
+  expect(() => loraFromText("a.safetensors:strong")).toThrow('the strength in "a.safetensors:strong" is "strong"');
+  expect(() => loraFromText("a.safetensors:")).toThrow('is "", expected a number, as in a.safetensors:0.8');
+});
