@@ -1,0 +1,59 @@
+/** What do the engine and its worker say to each other? One request at a time, each with one reply. */
+import type { ErrorCode } from "../errors.ts";
+import type { DataType } from "../tensor.ts";
+import type { Handle } from "./ort-api.ts";
+
+/** What the worker is started with; its first reply says whether that worked. */
+export interface WorkerSetup {
+  readonly libraryPath: string;
+}
+
+/** A tensor on its way: the buffer is transferred. */
+export interface WireTensor {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  readonly buffer: ArrayBuffer;
+}
+
+export interface LoadRequest {
+  readonly kind: "load";
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly weightsFolder: string | undefined;
+  readonly provider: string;
+  readonly threads: number;
+  /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
+  readonly sessionOptions: Handle;
+}
+
+export interface RunRequest {
+  readonly kind: "run";
+  readonly session: Handle;
+  readonly inputs: Readonly<Record<string, WireTensor>>;
+  /** A fresh `OrtRunOptions` of the engine's, which can end the run through it and frees it after the reply. */
+  readonly runOptions: Handle;
+}
+
+interface ReleaseRequest {
+  readonly kind: "release";
+  readonly session: Handle;
+}
+
+/** Releases everything, after which the worker ends by itself. */
+interface StopRequest {
+  readonly kind: "stop";
+}
+
+export type Request = LoadRequest | RunRequest | ReleaseRequest | StopRequest;
+
+/** What each kind of request is answered with. */
+export interface Results {
+  load: Handle;
+  run: Record<string, WireTensor>;
+  release: undefined;
+  stop: undefined;
+}
+
+export type Reply =
+  | { readonly result: Results[keyof Results] }
+  | { readonly error: { code: ErrorCode; message: string } };

@@ -1,0 +1,160 @@
+/** How are graphs run in Node? By ONNX Runtime's C API in a worker thread, so that the caller's event loop stays free. */
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { extname } from "node:path";
+import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { bytesPerElement, type DataType, elementCount, type Tensor, type TensorData } from "../tensor.ts";
+import type { Engine, Model, Session } from "./engine.ts";
+import type { WireTensor } from "./messages.ts";
+import { availableProviders, type OrtApi, openOrtApi } from "./ort-api.ts";
+import { findOrtLibrary } from "./ort-library.ts";
+import { WorkerCalls } from "./worker-calls.ts";
+
+export interface NodeEngineOptions {
+  /** Where graphs run: `cpu`, or `auto` for the best that this version supports. Default: `auto`. */
+  readonly device?: string | undefined;
+  /** Threads that one operator may use. Default: as many as the machine runs at once. */
+  readonly threads?: number | undefined;
+  /** The ONNX Runtime library to use, version 1.22 or newer. Default: the one in onnxruntime-node. */
+  readonly libraryPath?: string | undefined;
+}
+
+const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvider", cpu: "CPUExecutionProvider" };
+
+/**
+ * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. An idle
+ * engine does not keep the process alive.
+ *
+ * A signal given to `run` ends it at the next operator: the promise rejects when the memory is given back, after the time
+ * of one operator. One given to `load` rejects at once, but ONNX Runtime looks for it only between the passes of its
+ * optimiser, so the worker may be busy, and hold the memory, some seconds longer; `dispose` waits for that.
+ *
+ * @throws StillmotionError `unsupported` for another device, `engine` when the library is missing, too old or not ONNX
+ *   Runtime, `invalid-option` for a number of threads that is no positive integer
+ * @example
+ * const engine = await createNodeEngine({ threads: 4 });
+ * const session = await engine.load({ name: "unet", bytes, weightsFolder });
+ * const { sample } = await session.run({ latents }, { signal });
+ * await engine.dispose();
+ */
+export async function createNodeEngine(options: NodeEngineOptions = {}): Promise<Engine> {
+  const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary() } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new StillmotionError("invalid-option", `threads is ${threads}, expected a whole number of at least 1`);
+  }
+  const api = openOrtApi(libraryPath);
+  const provider = Object.hasOwn(providers, device) ? providers[device] : undefined;
+  if (provider === undefined) {
+    throw new StillmotionError(
+      "unsupported",
+      `device is "${device}", but this version runs graphs on ${Object.keys(providers).join(" or ")} only ` +
+        `(${libraryPath} has ${availableProviders(api).join(", ")})`,
+    );
+  }
+  const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
+  await worker.started;
+  return {
+    provider,
+    availableMemoryBytes: () => process.availableMemory(),
+    load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal }),
+    dispose: () => worker.stop("the engine was disposed"),
+  };
+}
+
+interface LoadOptions {
+  provider: string;
+  threads: number;
+  signal: AbortSignal | undefined;
+}
+
+async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: LoadOptions): Promise<Session> {
+  const { name, weightsFolder } = model;
+  const { provider, threads, signal } = options;
+  if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
+    throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
+  }
+  const bytes = model.bytes.slice();
+  const sessionOptions = api.CreateSessionOptions();
+  const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
+  const request = { kind: "load", name, bytes, weightsFolder, provider, threads, sessionOptions } as const;
+  const loading = worker
+    .call(request, { transfer: [bytes.buffer], signal, interrupt })
+    .finally(() => api.ReleaseSessionOptions(sessionOptions));
+  const session = loading.then((handle) => workerSession(worker, api, name, handle));
+  return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
+}
+
+/** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */
+async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwanted: T) => Promise<void>): Promise<T> {
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(abortedError(signal));
+      work.then(discard, () => {});
+    };
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    const made = await Promise.race([work, aborted]);
+    throwIfAborted(signal);
+    return made;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function workerSession(worker: WorkerCalls, api: OrtApi, name: string, handle: bigint): Session {
+  let released: Promise<void> | undefined;
+  return {
+    async run(inputs, { signal } = {}) {
+      if (released) throw new StillmotionError("engine", `${name}: run was called after release`);
+      const copies = Object.fromEntries(
+        Object.entries(inputs).map(([input, t]) => [input, copyOf(t, `${name}: ${input}`)]),
+      );
+      const transfer = Object.values(copies).map(({ buffer }) => buffer);
+      const runOptions = api.CreateRunOptions();
+      try {
+        const interrupt = () => api.RunOptionsSetTerminate(runOptions);
+        const request = { kind: "run", session: handle, inputs: copies, runOptions } as const;
+        const outputs = await worker.call(request, { transfer, signal, interrupt });
+        throwIfAborted(signal);
+        return Object.fromEntries(Object.entries(outputs).map(([output, t]) => [output, tensorOf(t)]));
+      } finally {
+        api.ReleaseRunOptions(runOptions);
+      }
+    },
+    release() {
+      // An engine that has ended holds no sessions.
+      released ??= worker.call({ kind: "release", session: handle }).catch(() => undefined);
+      return released;
+    },
+  };
+}
+
+/** The tensor's own values, however large the buffer they are a part of. */
+function copyOf({ dtype, shape, data }: Tensor, what: string): WireTensor {
+  const expected = elementCount(shape);
+  if (data.length !== expected || data.BYTES_PER_ELEMENT !== bytesPerElement[dtype]) {
+    throw new StillmotionError(
+      "internal",
+      `${what} holds ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
+        `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
+    );
+  }
+  return { dtype, shape, buffer: data.slice().buffer as ArrayBuffer };
+}
+
+const arrays: Readonly<Record<DataType, new (buffer: ArrayBuffer) => TensorData>> = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
+function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {
+  return { dtype, shape, data: new arrays[dtype](buffer) };
+}
