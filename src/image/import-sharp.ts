@@ -1,0 +1,19 @@
+/** When is sharp loaded? With the first picture that is read or written, and what is said where it does not start. */
+import { StillmotionError } from "../errors.ts";
+
+export type Sharp = typeof import("sharp").default;
+
+/** @throws StillmotionError `unsupported` when the package or its binaries are missing */
+export async function importSharp(): Promise<Sharp> {
+  try {
+    return (await import("sharp")).default;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim().split("\n")[0] : String(error);
+    throw new StillmotionError(
+      "unsupported",
+      `the package sharp, which reads and writes pictures, does not start here: ${reason}; ` +
+        "run `npm install --include=optional sharp`, or make images yourself with createImage",
+      { cause: error },
+    );
+  }
+}

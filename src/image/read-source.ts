@@ -1,0 +1,169 @@
+/** How do the bytes of a picture get here? From a path, a URL, a Blob or memory, never more of them than allowed. */
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+
+/** A path, an http(s), file or data URL, the file's bytes, or a Blob. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
+
+export interface ReadLimits {
+  readonly maxBytes: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The bytes, and a name for them in messages. */
+export interface SourceBytes {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads all bytes of a source. Throws `invalid-image` when there are none, too many, or they cannot be had. */
+export async function readSource(source: ImageSource, limits: ReadLimits): Promise<SourceBytes> {
+  throwIfAborted(limits.signal);
+  const read = await readAny(source, limits);
+  if (read.bytes.length === 0)
+    throw fail(read.name, "is empty (0 bytes), expected a JPEG, PNG, WebP, AVIF or GIF file");
+  return read;
+}
+
+async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceBytes> {
+  if (source instanceof Uint8Array) return checkSize("given as bytes", source, limits);
+  if (source instanceof ArrayBuffer) return checkSize("given as bytes", new Uint8Array(source), limits);
+  if (source instanceof Blob) return readBlob(source, limits);
+  if (source instanceof URL) return readUrl(source, limits);
+  if (typeof source !== "string" || source === "") {
+    const got = source === "" ? "an empty string" : source === null ? "null" : typeof source;
+    throw new StillmotionError(
+      "invalid-image",
+      `loadImage: got ${got}, expected a path, a URL, the file's bytes (Uint8Array, ArrayBuffer) or a Blob`,
+    );
+  }
+  // A scheme has at least two letters here, so that C:\photo.png is a path.
+  return /^[a-z][a-z0-9+.-]+:/i.test(source) && URL.canParse(source)
+    ? readUrl(new URL(source), limits)
+    : readFile(source, limits);
+}
+
+async function readBlob(blob: Blob, limits: ReadLimits): Promise<SourceBytes> {
+  const name = "given as Blob";
+  if (blob.size > limits.maxBytes) throw tooLarge(name, blob.size, limits);
+  return { name, bytes: new Uint8Array(await blob.arrayBuffer()) };
+}
+
+async function readFile(path: string, limits: ReadLimits): Promise<SourceBytes> {
+  try {
+    const info = await stat(path);
+    if (info.isDirectory()) throw fail(path, "is a folder, expected a file; name one picture in it");
+    if (info.size > limits.maxBytes) throw tooLarge(path, info.size, limits);
+    return await collect(path, createReadStream(path, { signal: limits.signal }), limits);
+  } catch (error) {
+    if (error instanceof StillmotionError) throw error;
+    if (limits.signal?.aborted) throw abortedError(limits.signal);
+    throw fail(path, reasonUnreadable(error), error);
+  }
+}
+
+function reasonUnreadable(error: unknown): string {
+  const code = (error as { code?: string }).code;
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    return `was not found from ${process.cwd()}; check the path, or give it in full`;
+  }
+  if (code === "EACCES" || code === "EPERM") return "may not be read (permission denied); change its permissions";
+  return `could not be read: ${(error as Error).message}`;
+}
+
+async function readUrl(url: URL, limits: ReadLimits): Promise<SourceBytes> {
+  if (url.protocol === "file:") return readFile(filePath(url), limits);
+  const name = url.protocol === "data:" ? "in a data: URL" : printable(url);
+  if (!["http:", "https:", "data:"].includes(url.protocol)) {
+    throw fail(name, `has the scheme ${url.protocol}, expected http, https, file or data; download it first`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw fail(name, "has a user name or password in its URL, which is not sent; download it first");
+  }
+  const timeout = AbortSignal.timeout(limits.timeoutMs);
+  const signal = limits.signal ? AbortSignal.any([limits.signal, timeout]) : timeout;
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw fail(
+        name,
+        `was answered with HTTP ${response.status} ${response.statusText}, expected 200; open it in a browser`,
+      );
+    }
+    const announced = Number(response.headers.get("content-length"));
+    if (announced > limits.maxBytes) {
+      await response.body?.cancel();
+      throw tooLarge(name, announced, limits);
+    }
+    return await collect(name, response.body ?? [], limits);
+  } catch (error) {
+    if (error instanceof StillmotionError) throw error;
+    if (limits.signal?.aborted) throw abortedError(limits.signal);
+    if (timeout.aborted) {
+      throw fail(
+        name,
+        `did not arrive within ${limits.timeoutMs / 1000} s; try again, raise timeoutMs, or download it first`,
+        error,
+      );
+    }
+    const { cause, message } = error as Error;
+    throw fail(
+      name,
+      `could not be fetched: ${cause instanceof Error ? cause.message : message}; check the address and the network`,
+      error,
+    );
+  }
+}
+
+function filePath(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw fail(url.href, `is no path on this machine: ${(error as Error).message}`, error);
+  }
+}
+
+/** Joins the pieces; stops reading as soon as there are too many bytes. */
+async function collect(
+  name: string,
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  limits: ReadLimits,
+): Promise<SourceBytes> {
+  const kept: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of pieces) {
+    length += piece.length;
+    if (length > limits.maxBytes) throw tooLarge(name, undefined, limits);
+    kept.push(piece);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of kept) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return { name, bytes };
+}
+
+function checkSize(name: string, bytes: Uint8Array, limits: ReadLimits): SourceBytes {
+  if (bytes.length > limits.maxBytes) throw tooLarge(name, bytes.length, limits);
+  return { name, bytes };
+}
+
+function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: ReadLimits): StillmotionError {
+  const size = sizeBytes === undefined ? "is" : `is ${(sizeBytes / 1e6).toFixed(1)} MB,`;
+  return fail(name, `${size} larger than the limit of ${maxBytes / 1e6} MB; shrink the picture, or raise maxBytes`);
+}
+
+/** A URL for messages: no password, no query. */
+function printable(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+function fail(name: string, reason: string, cause?: unknown): StillmotionError {
+  return new StillmotionError("invalid-image", `image ${name}: ${reason}`, { cause });
+}

@@ -1,0 +1,38 @@
+/** What is a sampler? A loop over falling noise levels that asks for denoised samples and hands over each step. */
+
+/**
+ * What the network takes a noisy sample for: D(x; sigma) of Karras et al. 2022 (arXiv 2206.00364). As long as `sample`;
+ * the caller may keep it.
+ */
+export type Denoise = (sample: Float32Array, sigma: number) => Promise<Float32Array>;
+
+/** What a sampler starts from. It writes to none of it. */
+export interface SamplerRun {
+  /** At the first noise level. */
+  readonly sample: Float32Array;
+  /** Falling; n + 1 values make n steps. The last may be 0. */
+  readonly sigmas: Float32Array;
+  readonly denoise: Denoise;
+  /** Standard normal noise as long as `sample`, fresh each time. */
+  readonly drawNoise: () => Float32Array;
+  /** For the samplers that take it; see `addChurn`. */
+  readonly churn?: Churn | undefined;
+}
+
+/** S_churn, S_tmin, S_tmax and S_noise of Karras et al. 2022, algorithm 2. */
+export interface Churn {
+  /** Noise added in all steps together; a step adds at most 0.41 of its level. Default: 0. */
+  readonly sChurn?: number | undefined;
+  /** Lowest noise level that gets more. Default: 0. */
+  readonly sTmin?: number | undefined;
+  /** Highest noise level that gets more. Default: no limit. */
+  readonly sTmax?: number | undefined;
+  /** Standard deviation of the noise added. Default: 1. */
+  readonly sNoise?: number | undefined;
+}
+
+/**
+ * Yields the sample after each step, in memory of its own; what the caller passes to `next` replaces it. Returns the last
+ * sample. Calls of `denoise` and `drawNoise` never overlap.
+ */
+export type Sampler = (run: SamplerRun) => AsyncGenerator<Float32Array, Float32Array, Float32Array | undefined>;

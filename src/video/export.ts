@@ -1,0 +1,115 @@
+/** How does a clip become a file? The extension picks the format. */
+import { extname } from "node:path";
+import { StillmotionError } from "../errors.ts";
+import type { Image } from "../image/image.ts";
+import { type ClipData, type ClipFormat, clipFormats } from "./clip.ts";
+import { encodeClipSafetensors } from "./clip-safetensors.ts";
+import { checkedFps } from "./frame-rate.ts";
+import { encodeGif } from "./gif.ts";
+import { encodeMp4 } from "./mp4.ts";
+import { encodePngs, pngFramePath } from "./png-frames.ts";
+import { encodeWebp } from "./webp.ts";
+import { checkWritable, type FileToWrite, writeFilesAtomically } from "./write-file.ts";
+
+export interface ExportOptions {
+  /** Frames a second: 0.001 to 1000 in MP4, 0.01 to 50 in GIF, 0.001 to 90 in WebP. Default 7. */
+  readonly fps?: number;
+  /** Default: what the path's extension says. */
+  readonly format?: ClipFormat;
+  /** Settings to store in the file, as {@link readClipMetadata} gives them back: JSON values, the seed among them. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** MP4 and WebP: 1 (smallest file) to 100 (best picture), default 90. The other formats have no such choice. */
+  readonly quality?: number;
+  /** Ends the export; nothing is left behind. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Writes a clip as `.mp4`, `.gif`, `.webp`, numbered `.png` files or `.safetensors`.
+ *
+ * The file gets its name only when it is whole. `clip.png` makes `clip-0001.png` and so on; a pattern such as
+ * `clip-%04d.png` is followed. Counterpart of `export_to_video` in diffusers.
+ *
+ * @param clip frames of one size, or the frames with their float frames and latents (kept by `.safetensors` alone)
+ * @returns the paths of the files written
+ * @throws StillmotionError `invalid-option` for frames, rate or format; `output` when a file cannot be written; `aborted`
+ * @example
+ * await exportToVideo(frames, "generated.mp4", { fps: 7, metadata: { seed: 42 } });
+ */
+export async function exportToVideo(
+  clip: readonly Image[] | ClipData,
+  path: string,
+  options: ExportOptions = {},
+): Promise<string[]> {
+  const format = await checkOutput(path, options);
+  if (options.quality !== undefined && format !== "mp4" && format !== "webp") {
+    throw new StillmotionError("invalid-option", `quality: ${format} has no quality to choose; leave it out`);
+  }
+  const data: ClipData = isFrames(clip) ? { frames: clip } : clip;
+  const files = await encode(data, path, format, options);
+  await writeFilesAtomically(files, options);
+  return files.map((file) => file.path);
+}
+
+/**
+ * Checks a path before the work that fills it: its format is known and can hold the rate, its folder can be written to.
+ *
+ * @returns the format
+ * @throws StillmotionError `output`, or `invalid-option` for the format or the rate
+ */
+export async function checkOutput(
+  path: string,
+  { format, fps }: Pick<ExportOptions, "format" | "fps"> = {},
+): Promise<ClipFormat> {
+  const chosen = format === undefined ? formatOf(path) : knownFormat(format);
+  checkedFps(fps, chosen);
+  await checkWritable(chosen === "png" ? pngFramePath(path, 1) : path);
+  return chosen;
+}
+
+async function encode(
+  clip: ClipData,
+  path: string,
+  format: ClipFormat,
+  options: ExportOptions,
+): Promise<FileToWrite[]> {
+  switch (format) {
+    case "mp4":
+      return [{ path, bytes: await encodeMp4(clip.frames, options) }];
+    case "gif":
+      return [{ path, bytes: await encodeGif(clip.frames, options) }];
+    case "webp":
+      return [{ path, bytes: await encodeWebp(clip.frames, options) }];
+    case "safetensors":
+      return [{ path, bytes: encodeClipSafetensors(clip, options) }];
+    case "png": {
+      const files = await encodePngs(clip.frames, options);
+      return files.map((bytes, index) => ({ path: pngFramePath(path, index + 1), bytes }));
+    }
+  }
+}
+
+function formatOf(path: string): ClipFormat {
+  const extension = extname(path).slice(1).toLowerCase();
+  const known = clipFormats.find((format) => format === extension);
+  if (known) return known;
+  const got = extension === "" ? "no extension" : `the extension .${extension}`;
+  throw new StillmotionError("output", `${path}: got ${got}, expected one of ${knownExtensions()}`);
+}
+
+function knownFormat(format: string): ClipFormat {
+  const known = clipFormats.find((name) => name === format);
+  if (known) return known;
+  throw new StillmotionError(
+    "invalid-option",
+    `format: got ${String(format)}, expected one of ${clipFormats.join(", ")}`,
+  );
+}
+
+function knownExtensions(): string {
+  return clipFormats.map((format) => `.${format}`).join(", ");
+}
+
+function isFrames(clip: readonly Image[] | ClipData): clip is readonly Image[] {
+  return Array.isArray(clip);
+}
