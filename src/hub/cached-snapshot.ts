@@ -1,0 +1,62 @@
+/** Is a model in the cache already, with every file that a run needs? */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { StillmotionError } from "../errors.ts";
+import { readJsonFile } from "../weights/json-file.ts";
+import { cachedCommit, fileSize, type RepositoryFolders } from "./cache-folder.ts";
+import type { HubModel } from "./model-name.ts";
+import { neededFiles, shardsOf } from "./needed-files.ts";
+
+/** What the cache has of a model at a revision. */
+export type CachedSnapshot =
+  | { readonly state: "complete"; readonly folder: string; readonly commit: string }
+  | { readonly state: "missing" | "incomplete"; readonly problem: string };
+
+/** Looks only at the cache. */
+export async function cachedSnapshot(
+  folders: RepositoryFolders,
+  { repository, revision }: HubModel,
+  variant: string | undefined,
+): Promise<CachedSnapshot> {
+  const commit = await cachedCommit(folders, revision);
+  const folder = commit === undefined ? undefined : join(folders.snapshots, commit);
+  const paths = folder === undefined ? [] : await filesIn(folder);
+  if (commit === undefined || folder === undefined || paths.length === 0) {
+    return { state: "missing", problem: `is not in the cache ${folders.cache} at revision ${revision}` };
+  }
+  const problem = await snapshotProblem(folder, paths, variant, repository);
+  if (problem === undefined) return { state: "complete", folder, commit };
+  return { state: "incomplete", problem: `is not complete in the cache ${folders.cache} (${problem})` };
+}
+
+/** What keeps a snapshot's folder from being used; undefined when nothing does. */
+export async function snapshotProblem(
+  folder: string,
+  paths: readonly string[],
+  variant: string | undefined,
+  where: string,
+): Promise<string | undefined> {
+  try {
+    const { configurations, indexes, weights } = neededFiles(paths, variant, where);
+    const needed = [...configurations, ...indexes, ...weights];
+    for (const index of indexes) needed.push(...shardsOf(await readJsonFile(join(folder, index)), index, where));
+    for (const path of needed) {
+      if ((await fileSize(join(folder, path))) === undefined) return `${path} is missing`;
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof StillmotionError) return error.message.replace(`${where}: `, "");
+    throw error;
+  }
+}
+
+/** Paths of a snapshot's files, with slashes: its own, and those one folder down. */
+export async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const paths: string[] = [];
+  for (const entry of entries) {
+    if (!entry.isDirectory()) paths.push(entry.name);
+    else for (const name of await readdir(join(folder, entry.name))) paths.push(`${entry.name}/${name}`);
+  }
+  return paths.sort();
+}

@@ -1,0 +1,26 @@
+/** Is there room for what is to be downloaded? Asked before the first byte, where the system can tell. */
+import { statfs } from "node:fs/promises";
+import { StillmotionError } from "../errors.ts";
+
+/** Throws `output` when the folder's file system has less room than needed. */
+export async function assertSpace(folder: string, neededBytes: number): Promise<void> {
+  const stats = await statfs(folder).catch(() => undefined);
+  if (!stats || stats.blocks === 0) return; // some network file systems do not tell
+  const freeBytes = stats.bavail * stats.bsize;
+  if (freeBytes < neededBytes) throw noSpaceError(folder, neededBytes, freeBytes);
+}
+
+export function noSpaceError(
+  folder: string,
+  neededBytes: number,
+  freeBytes: number | undefined,
+  cause?: unknown,
+): StillmotionError {
+  const free = freeBytes === undefined ? "the disk is full" : `${sizeText(freeBytes)} are free`;
+  const problem = `${folder}: no space for ${sizeText(neededBytes)} (${free}); free some, or put the cache on another disk (HF_HOME, or the option cacheFolder)`;
+  return new StillmotionError("output", problem, { cause });
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}

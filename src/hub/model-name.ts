@@ -1,0 +1,101 @@
+/** What does the name of a model stand for: a folder or file here, or a repository on the hub? */
+import { stat } from "node:fs/promises";
+import { StillmotionError } from "../errors.ts";
+import { assertPlainFileName } from "../weights/file-names.ts";
+import { printable } from "../weights/printable.ts";
+import { knownCheckpoints } from "./known-checkpoints.ts";
+
+/** A model on the hub. */
+export interface HubModel {
+  /** `organisation/name`. */
+  readonly repository: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+}
+
+const defaultRevision = "main";
+
+/** Names with these endings are files, whatever else they look like. */
+const fileEnding = /\.(safetensors|sft|bin|ckpt|pt|pth|pkl|onnx|gguf|json|mp4|webm|gif|webp|png|jpe?g|avif)$/i;
+
+/**
+ * What is there under this name comes first; else it is one of the short names, or `organisation/name`, each with
+ * `@revision` behind it where one is wanted.
+ *
+ * @param revision in place of one in the name
+ * @throws StillmotionError `invalid-checkpoint` for what can be neither, `invalid-option` for two different revisions
+ */
+export async function findModel(name: string, revision?: string): Promise<{ path: string } | HubModel> {
+  if (await exists(name)) {
+    if (revision === undefined) return { path: name };
+    refuse(
+      `model ${printable(name)} is a path, and revision ${printable(revision)} is for models of the hub; leave it out`,
+    );
+  }
+  return hubModel(name, revision);
+}
+
+/** The same for a name that cannot be a path. */
+export function hubModel(name: string, revision?: string): HubModel {
+  const at = name.lastIndexOf("@");
+  const id = at < 0 ? name : name.slice(0, at);
+  const ownRevision = at < 0 ? undefined : name.slice(at + 1);
+  const known = knownCheckpoints.find(({ shortName }) => shortName === id.toLowerCase());
+  const repository = known?.repository ?? id;
+  if (!known) checkRepository(id, name);
+  if (ownRevision !== undefined && revision !== undefined && ownRevision !== revision) {
+    refuse(`model ${printable(name)} names a revision, and revision is ${printable(revision)}; give one of them`);
+  }
+  const wanted = ownRevision ?? revision ?? defaultRevision;
+  checkRevision(wanted);
+  return { repository, revision: wanted };
+}
+
+/** True for a name that stands for nothing on the hub: nothing but a path can be meant. */
+export function looksLikePath(name: string): boolean {
+  return (
+    /^([./~]|[a-z]:)/i.test(name) ||
+    /[\\]|\/$/.test(name) ||
+    fileEnding.test(name) ||
+    name.replace(/@.*/s, "").split("/").length > 2
+  );
+}
+
+function checkRepository(id: string, name: string): void {
+  const parts = id.split("/");
+  // huggingface_hub 2.4.0 utils/_validators.py `validate_repo_id`
+  const isId =
+    !looksLikePath(name) &&
+    parts.length === 2 &&
+    parts.every((part) => /^[A-Za-z0-9_]([\w.-]{0,94}[A-Za-z0-9_])?$/.test(part)) &&
+    !/--|\.\.|\.git$/.test(id);
+  if (!isId) {
+    const known = knownCheckpoints.map(({ shortName }) => shortName).join(", ");
+    throw new StillmotionError(
+      "invalid-checkpoint",
+      `${printable(name)}: there is no such folder; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of ${known}`,
+    );
+  }
+  for (const part of parts) assertPlainFileName(part, `model ${printable(name)}`);
+}
+
+/** A revision is part of a path in the cache. */
+function checkRevision(revision: string): void {
+  const isPlain = revision.length <= 200 && !/[\s~^]|\.\.|@\{|\.lock$/.test(revision);
+  try {
+    for (const segment of revision.split("/")) assertPlainFileName(segment, "revision");
+    if (isPlain) return;
+  } catch {}
+  refuse(`revision is ${printable(revision)}, expected a branch, a tag or a commit such as main`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function refuse(problem: string): never {
+  throw new StillmotionError("invalid-option", problem);
+}

@@ -1,0 +1,99 @@
+/** Which of a repository's files does a run need? The configurations, and the weights of one variant in one form. */
+import { StillmotionError } from "../errors.ts";
+import { assertPlainFileName } from "../weights/file-names.ts";
+import { printable } from "../weights/printable.ts";
+import type { JsonObject } from "../weights/types.ts";
+import { chooseWeightsFile, variantsIn, type WeightsNaming } from "../weights/weights-files.ts";
+
+const components: Readonly<Record<string, WeightsNaming>> = {
+  unet: { stem: "diffusion_pytorch_model", preferred: "index" },
+  vae: { stem: "diffusion_pytorch_model", preferred: "index" },
+  image_encoder: { stem: "model", preferred: "single" },
+};
+
+const required = [
+  "model_index.json",
+  "scheduler/scheduler_config.json",
+  "feature_extractor/preprocessor_config.json",
+  ...Object.keys(components).map((component) => `${component}/config.json`),
+];
+const optional = ["preset.json"];
+
+export interface NeededFiles {
+  /** Small, and read before anything large is fetched. */
+  readonly configurations: readonly string[];
+  /** Each names the shards that hold a component's weights. */
+  readonly indexes: readonly string[];
+  /** Weights that lie in one file. */
+  readonly weights: readonly string[];
+}
+
+/**
+ * Chooses from the paths of a repository.
+ *
+ * @param where its name, for messages
+ * @throws StillmotionError `invalid-checkpoint` when it is no checkpoint in diffusers layout or lacks the variant
+ */
+export function neededFiles(paths: readonly string[], variant: string | undefined, where: string): NeededFiles {
+  const missing = required.filter((path) => !paths.includes(path));
+  if (missing.includes("model_index.json")) {
+    const holds = paths.length === 0 ? "is empty" : `holds ${listed(paths)}`;
+    refuse(
+      where,
+      `has no model_index.json: it ${holds}; expected a Stable Video Diffusion checkpoint in diffusers layout`,
+    );
+  }
+  if (missing.length > 0)
+    refuse(where, `has no ${missing.join(", no ")}; expected a whole checkpoint in diffusers layout`);
+
+  if (variant !== undefined) assertVariant(paths, variant, where);
+  const [indexes, weights]: [string[], string[]] = [[], []];
+  for (const [component, naming] of Object.entries(components)) {
+    const names = namesIn(component, paths);
+    const { kind, name } = chooseWeightsFile(names, naming, `${where}: ${component}`, variant);
+    assertPlainFileName(name, where);
+    (kind === "index" ? indexes : weights).push(`${component}/${name}`);
+  }
+  return { configurations: [...required, ...optional.filter((path) => paths.includes(path))], indexes, weights };
+}
+
+/** One component with the variant is enough; the others are read from their plain files. */
+function assertVariant(paths: readonly string[], variant: string, where: string): void {
+  const found = Object.entries(components).flatMap(([component, { stem }]) => [
+    ...variantsIn(namesIn(component, paths), stem).keys(),
+  ]);
+  if (found.includes(variant)) return;
+  const others = [...new Set(found)].filter((name) => name !== "");
+  const advice = others.length === 0 ? "leave the variant out" : `it has ${listed(others)}`;
+  refuse(where, `has no weights of the variant "${printable(variant)}"; ${advice}`);
+}
+
+/** The shards that an index names, as paths of the repository. */
+export function shardsOf(index: JsonObject, indexPath: string, where: string): string[] {
+  const map = index.weight_map;
+  const names = map !== null && typeof map === "object" ? [...new Set(Object.values(map))] : [];
+  if (names.length === 0) refuse(where, `${printable(indexPath)} has no weight_map, expected the files of each tensor`);
+  const folder = indexPath.slice(0, indexPath.lastIndexOf("/"));
+  return names.map((name) => {
+    assertPlainFileName(String(name), `${where}: ${printable(indexPath)}`);
+    return `${folder}/${name}`;
+  });
+}
+
+/** Names of the files directly in a folder. */
+function namesIn(folder: string, paths: readonly string[]): string[] {
+  const prefix = `${folder}/`;
+  return paths.flatMap((path) => {
+    const name = path.slice(prefix.length);
+    return path.startsWith(prefix) && !name.includes("/") ? [name] : [];
+  });
+}
+
+function listed(names: readonly string[]): string {
+  const shown = [...names].sort().slice(0, 8).map(printable).join(", ");
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}
+
+function refuse(where: string, problem: string): never {
+  throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
+}

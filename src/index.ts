@@ -1,0 +1,26 @@
+/** What does stillmotion export? The public API and nothing else. */
+export type { Engine, Model, Session } from "./engine/engine.ts";
+export { type ErrorCode, StillmotionError } from "./errors.ts";
+export { type Fit, type FitOptions, fitImage } from "./image/fit.ts";
+export { createImage, type Image } from "./image/image.ts";
+export { type LoadImageOptions, loadImage } from "./image/load-image.ts";
+export type { ImageSource } from "./image/read-source.ts";
+export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
+export type { ResizeFilter } from "./image/resize-filters.ts";
+export type { DenoiseStep } from "./pipeline/denoise.ts";
+export type { LoraSource } from "./pipeline/loras.ts";
+export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
+export type { Preset, PresetName } from "./pipeline/presets.ts";
+export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";
+export {
+  type FromPretrainedOptions,
+  type GenerateOptions,
+  type GenerateResult,
+  StableVideoDiffusionPipeline,
+} from "./pipeline/stable-video-diffusion.ts";
+export type { ProgressEvent, Stage } from "./pipeline/stages.ts";
+export type { DataType, FloatTensor, Tensor, TensorData } from "./tensor.ts";
+export type { ClipData } from "./video/clip.ts";
+export { type ExportOptions, exportToVideo } from "./video/export.ts";
+export { type ClipMetadata, readClipMetadata } from "./video/read-metadata.ts";
+export type { Checkpoint, Component, JsonObject, WeightEntry } from "./weights/types.ts";

@@ -1,0 +1,96 @@
+/** What is a clip conditioned on? The picture's CLIP embedding, its latents with a little noise, and three numbers. */
+import { StillmotionError } from "../errors.ts";
+import { clipPixelValues } from "../image/clip-preprocess.ts";
+import { type Fit, fitImage } from "../image/fit.ts";
+import type { Image } from "../image/image.ts";
+import { vaePixelValues } from "../image/vae-preprocess.ts";
+import { type FloatTensor, floatTensor } from "../tensor.ts";
+import type { JsonObject } from "../weights/types.ts";
+import type { Networks } from "./networks.ts";
+import { type StageContext, withSession } from "./stages.ts";
+
+/** What one picture gives to its clips. */
+export interface ImageConditioning {
+  /** (1, channels). */
+  readonly embedding: FloatTensor;
+  /** (1, 4, latent height, latent width), not scaled. */
+  readonly latents: FloatTensor;
+}
+
+/** The CLIP embedding of each original picture: (1, channels) each. */
+export async function embedImages(
+  context: StageContext,
+  networks: Networks,
+  images: readonly Image[],
+  featureExtractor: JsonObject,
+): Promise<FloatTensor[]> {
+  const { mean, std } = pixelStatistics(featureExtractor);
+  const { model } = networks.write.imageEncoder();
+  return withSession(context, "image encoder", model, async (session) => {
+    const embeddings: FloatTensor[] = [];
+    for (const image of images) {
+      context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: images.length });
+      const pixels = clipPixelValues(image, { size: networks.clip.imageSize, mean, std });
+      const { image_embedding } = await session.run({ pixel_values: pixels }, context);
+      embeddings.push(image_embedding as FloatTensor);
+    }
+    return embeddings;
+  });
+}
+
+/**
+ * The latents of each picture at the clip's size, with noise on its pixels.
+ *
+ * @param noise (images, 3, height, width), as the reference draws it
+ * @returns (1, 4, latent height, latent width) each
+ */
+export async function encodeImages(
+  context: StageContext,
+  networks: Networks,
+  images: readonly Image[],
+  noise: FloatTensor,
+  settings: { width: number; height: number; fit: Fit; noiseAugStrength: number },
+): Promise<FloatTensor[]> {
+  const { width, height, fit, noiseAugStrength } = settings;
+  const { model } = networks.write.vaeEncoder({ height, width });
+  return withSession(context, "vae encoder", model, async (session) => {
+    const latents: FloatTensor[] = [];
+    for (const [index, image] of images.entries()) {
+      context.onProgress({ stage: "vae encoder", state: "running", done: index, total: images.length });
+      const pixels = vaePixelValues([fitImage(image, { width, height, fit })], { width, height });
+      addNoise(pixels, noise, index, noiseAugStrength);
+      const result = await session.run({ image: pixels }, context);
+      latents.push(result.latents as FloatTensor);
+    }
+    return latents;
+  });
+}
+
+/** The numbers the UNet is told, (3, 1). It was trained on fps - 1. */
+export function addedTimeIds(settings: { fps: number; motionBucketId: number; noiseAugStrength: number }): FloatTensor {
+  const { fps, motionBucketId, noiseAugStrength } = settings;
+  return floatTensor([3, 1], Float32Array.of(fps - 1, motionBucketId, noiseAugStrength));
+}
+
+/** pixels (1, height, width, 3) += strength * noise[index] (3, height, width). */
+function addNoise(pixels: FloatTensor, noise: FloatTensor, index: number, strength: number): void {
+  const area = pixels.data.length / 3;
+  const scale = Math.fround(strength);
+  for (let channel = 0; channel < 3; channel++) {
+    const plane = (3 * index + channel) * area;
+    for (let pixel = 0; pixel < area; pixel++) {
+      pixels.data[3 * pixel + channel]! += Math.fround(scale * noise.data[plane + pixel]!);
+    }
+  }
+}
+
+function pixelStatistics(config: JsonObject): { mean: number[]; std: number[] } {
+  const { image_mean: mean, image_std: std } = config;
+  const isTriple = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.length === 3 && value.every((n) => typeof n === "number" && Number.isFinite(n));
+  if (isTriple(mean) && isTriple(std) && !std.includes(0)) return { mean, std };
+  throw new StillmotionError(
+    "invalid-checkpoint",
+    `feature_extractor/preprocessor_config.json: image_mean is ${JSON.stringify(mean)} and image_std ${JSON.stringify(std)}, expected three numbers each`,
+  );
+}

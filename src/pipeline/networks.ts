@@ -1,0 +1,82 @@
+/** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
+import { StillmotionError } from "../errors.ts";
+import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
+import { type CreateLowering, type Network, type WrittenNetwork, writeNetwork } from "../models/network.ts";
+import { type UnetSize, unet, unetConfig } from "../models/unet.ts";
+import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
+import type { Checkpoint, Component } from "../weights/types.ts";
+import type { Stage } from "./stages.ts";
+
+export type Networks = ReturnType<typeof readNetworks>;
+
+/**
+ * Reads the configurations of a checkpoint and checks that its parts fit each other. Each of `write` gives a network for
+ * one size; sizes are in pixels of its input, latent pixels for the UNet and the decoder.
+ */
+export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLowering) {
+  const clip = clipVisionConfig(checkpoint.imageEncoder.config);
+  const vae = vaeConfig(checkpoint.vae.config);
+  const denoiser = unetConfig(checkpoint.unet.config);
+  assertFits(
+    "unet/config.json: cross_attention_dim",
+    denoiser.contextChannels,
+    "image_encoder's projection_dim",
+    clip.projectionDim,
+  );
+  assertFits("unet/config.json: out_channels", denoiser.outChannels, "vae's latent_channels", vae.latentChannels);
+  assertFits(
+    "unet/config.json: in_channels",
+    denoiser.inChannels,
+    "twice vae's latent_channels",
+    2 * vae.latentChannels,
+  );
+  assertFits("unet/config.json: added time ids", denoiser.addedTimeIds, "fps, motion bucket and noise strength", 3);
+  const encoder = vaeHalf(checkpoint.vae, "encoder");
+  const decoder = vaeHalf(checkpoint.vae, "decoder");
+  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network) =>
+    keepLast((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
+  return {
+    clip,
+    vae,
+    unet: denoiser,
+    write: {
+      imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
+      vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
+      unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size)),
+      vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
+    },
+  };
+}
+
+/** The clip's size in latent pixels. Throws `invalid-option` where the picture is no whole number of them. */
+export function latentSize({ vae }: Pick<Networks, "vae">, { width, height }: PictureSize): PictureSize {
+  const size = { width: width / vae.scale, height: height / vae.scale };
+  if (Number.isInteger(size.width) && Number.isInteger(size.height)) return size;
+  throw new StillmotionError(
+    "invalid-option",
+    `generate: the clip's size is ${width}x${height}, expected multiples of ${vae.scale}: one latent pixel of this checkpoint`,
+  );
+}
+
+interface PictureSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A run asks for the same graph twice, for the memory plan and to load it. */
+function keepLast<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
+  let last: { key: string; network: WrittenNetwork } | undefined;
+  return (size) => {
+    const key = JSON.stringify(size ?? null);
+    if (last?.key !== key) last = { key, network: write(size) };
+    return last.network;
+  };
+}
+
+function assertFits(what: string, got: number, other: string, expected: number): void {
+  if (got === expected) return;
+  throw new StillmotionError(
+    "invalid-checkpoint",
+    `${what} is ${got}, but ${other} is ${expected}; are the components from one checkpoint?`,
+  );
+}

@@ -1,0 +1,42 @@
+/** Which noise goes into a run, and in which order is it drawn? The reference's: the pictures' first, the latents' second. */
+import { StillmotionError } from "../errors.ts";
+import { float16ToFloat32 } from "../half.ts";
+import { createGenerator, type RandomGenerator } from "../random/generator.ts";
+import { randn } from "../random/randn.ts";
+import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
+
+export type Seed = number | bigint;
+
+/** Draws the noise of one run: from one generator for all clips, or from one for each. */
+export type DrawNoise = (shape: readonly number[], dtype: "fp32" | "fp16") => FloatTensor;
+
+/**
+ * @param seeds one for all clips, or a list with one for each
+ * @param clips number of clips of the run
+ */
+export function noiseSource(seeds: Seed | readonly Seed[], clips: number): DrawNoise {
+  if (!Array.isArray(seeds)) {
+    const generator = createGenerator(seeds as Seed);
+    return (shape, dtype) => draw(generator, shape, dtype);
+  }
+  if (seeds.length !== clips) {
+    throw new StillmotionError(
+      "invalid-option",
+      `generate: seed has ${seeds.length} entries, expected one for all clips or ${clips}, one for each clip`,
+    );
+  }
+  const generators = (seeds as readonly Seed[]).map(createGenerator);
+  return (shape, dtype) => {
+    const result = floatTensor(shape);
+    const item = elementCount(shape.slice(1));
+    for (let index = 0; index < shape[0]!; index++) {
+      result.data.set(draw(generators[index]!, [1, ...shape.slice(1)], dtype).data, index * item);
+    }
+    return result;
+  };
+}
+
+function draw(generator: RandomGenerator, shape: readonly number[], dtype: "fp32" | "fp16"): FloatTensor {
+  if (dtype === "fp32") return randn(generator, shape, "float32");
+  return floatTensor(shape, float16ToFloat32(randn(generator, shape, "float16").data));
+}

@@ -1,0 +1,106 @@
+/** Which settings are in force for a call? The caller's, else the preset's, else the checkpoint's and the defaults. */
+import { StillmotionError } from "../errors.ts";
+import { randomSeed } from "../random/generator.ts";
+import type { FloatTensor } from "../tensor.ts";
+import type { DenoiseStep } from "./denoise.ts";
+import { type GenerateSettings, generateDefaults, type OptionName } from "./options.ts";
+import { camelCaseKeys, parseSettings, show } from "./parse-settings.ts";
+import { checkSampling, presetForScheduler } from "./sampling-settings.ts";
+
+type Optional = "sigmas" | "numInferenceSteps" | "sChurn" | "sTmin" | "sTmax" | "sNoise";
+
+/** Every option in force. With a list of `sigmas`, the number of steps follows from them. */
+export type Settings = {
+  readonly [Name in Exclude<OptionName, Optional | "latents">]: NonNullable<GenerateSettings[Name]>;
+} & Pick<GenerateSettings, Optional>;
+
+type SnakeCase<Name extends string> = Name extends `${infer Head}${infer Tail}`
+  ? `${Head extends Lowercase<Head> ? Head : `_${Lowercase<Head>}`}${SnakeCase<Tail>}`
+  : Name;
+
+/** The same options in the spelling of Python's call, whose None is null. */
+export type PythonSpelling = {
+  readonly [Name in OptionName as SnakeCase<Name> extends Name ? never : SnakeCase<Name>]?:
+    | GenerateSettings[Name]
+    | null;
+} & { readonly output_type?: "pil" | "np" | "pt" | "latent" | null };
+
+/** What `generate` gives: `images` are 8-bit pictures, `floats` float32 tensors, `latents` skips decoding. */
+export type OutputType = "images" | "floats" | "latents";
+
+/** Our names and Python's. */
+const outputTypes: Readonly<Record<string, OutputType>> = {
+  images: "images",
+  floats: "floats",
+  latents: "latents",
+  pil: "images",
+  np: "floats",
+  pt: "floats",
+  latent: "latents",
+};
+
+/** Called after each step. A tensor that it returns, of the same shape, replaces the latents. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a callback that returns nothing is the usual one
+export type OnStep = (step: DenoiseStep) => FloatTensor | undefined | void | Promise<FloatTensor | undefined | void>;
+
+/** What Python's call has and ours does otherwise: what to write instead. */
+const elsewhere: Readonly<Record<string, string>> = {
+  generator: "seed: 42 takes the place of torch.manual_seed(42), a list of seeds that of a list of generators",
+  callbackOnStepEnd: "onStep receives { step, steps, sigma, timestep, latents } and may return other latents",
+  callbackOnStepEndTensorInputs: "onStep always receives the latents",
+  returnDict: "generate always gives an object with frames, latents and settings",
+};
+
+export interface ResolvedOptions {
+  readonly settings: Settings;
+  readonly latents: FloatTensor | undefined;
+  readonly outputType: OutputType;
+  readonly signal: AbortSignal | undefined;
+  readonly onStep: OnStep | undefined;
+}
+
+/**
+ * Puts together what is in force: the caller's options, else the checkpoint's preset, else {@link generateDefaults}.
+ */
+export function resolveSettings(
+  given: Readonly<Record<string, unknown>>,
+  checkpoint: Pick<Settings, "width" | "height" | "numFrames"> & { preset: GenerateSettings },
+): ResolvedOptions {
+  const { outputType = "images", signal, onStep, ...rest } = camelCaseKeys("generate", given);
+  for (const [name, mend] of Object.entries(elsewhere)) {
+    if (name in rest) throw new StillmotionError("invalid-option", `generate: ${name} is Python's; ${mend}`);
+  }
+  const output = Object.hasOwn(outputTypes, String(outputType)) ? outputTypes[String(outputType)] : undefined;
+  if (!output) throw wrongType("outputType", outputType, `one of ${Object.keys(outputTypes).join(", ")}`);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", signal, "an AbortSignal");
+  if (onStep !== undefined && typeof onStep !== "function") throw wrongType("onStep", onStep, "a function");
+
+  const { latents, seed = randomSeed(), ...options } = parseSettings("generate", rest);
+  const { preset: presetOfCheckpoint, ...trainedSize } = checkpoint;
+  const preset = presetForScheduler(presetOfCheckpoint, options);
+  const base = {
+    ...generateDefaults,
+    ...trainedSize,
+    ...(preset as Partial<Settings>),
+    ...(options as Partial<Settings>),
+    seed,
+  };
+  // A list of sigmas and steps say the same thing: what the caller gives of them takes the place of the preset's.
+  const isReplaced = Array.isArray(preset.sigmas) && options.numInferenceSteps !== undefined;
+  const sigmas = options.sigmas ?? (isReplaced ? undefined : preset.sigmas);
+  const numInferenceSteps = Array.isArray(sigmas) ? options.numInferenceSteps : base.numInferenceSteps;
+  const decodeChunkSize = Math.min(base.decodeChunkSize ?? base.numFrames, base.numFrames);
+  const settings: Settings = { ...base, sigmas, numInferenceSteps, decodeChunkSize };
+  checkSampling(settings);
+  return {
+    settings,
+    latents,
+    outputType: output,
+    signal,
+    onStep: onStep as OnStep | undefined,
+  };
+}
+
+function wrongType(name: string, got: unknown, expected: string): StillmotionError {
+  return new StillmotionError("invalid-option", `generate: ${name} is ${show(got)}, expected ${expected}`);
+}

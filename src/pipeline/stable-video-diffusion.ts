@@ -1,0 +1,340 @@
+/** How does a picture become a clip? The pipeline: encode the picture, denoise, decode, one network resident at a time. */
+import type { Engine } from "../engine/engine.ts";
+import { StillmotionError, throwIfAborted } from "../errors.ts";
+import type { ResolveModelOptions } from "../hub/resolve-model.ts";
+import { checkImage, type Image } from "../image/image.ts";
+import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
+import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
+import { samplers } from "../schedulers/samplers.ts";
+import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
+import type { Checkpoint } from "../weights/types.ts";
+import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
+import { decodeLatents, toImages } from "./decode.ts";
+import { denoise } from "./denoise.ts";
+import { guidanceScales, isGuided } from "./guidance.ts";
+import { addLoras, type LoraSource } from "./loras.ts";
+import { assertFitsInMemory } from "./memory.ts";
+import { latentSize, type Networks, readNetworks } from "./networks.ts";
+import { noiseSource } from "./noise.ts";
+import type { GenerateSettings } from "./options.ts";
+import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "./presets.ts";
+import {
+  type OnStep,
+  type OutputType,
+  type PythonSpelling,
+  type ResolvedOptions,
+  resolveSettings,
+  type Settings,
+} from "./resolve-settings.ts";
+import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
+
+/** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
+export interface FromPretrainedOptions {
+  /** Files to read where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. */
+  readonly variant?: string | undefined;
+  /** Arithmetic. This version computes in `fp32`, which `auto` chooses; weights may be stored in any format. */
+  readonly dtype?: "auto" | "fp32" | undefined;
+  /** Where graphs run: `cpu`, which `auto` chooses. */
+  readonly device?: string | undefined;
+  /** Threads that one operator may use. Default: as many as the machine runs at once. */
+  readonly threads?: number | undefined;
+  /** The ONNX Runtime library to use. Default: the one that is installed with stillmotion. */
+  readonly libraryPath?: string | undefined;
+  /** A `.safetensors` file whose UNet takes the place of the checkpoint's, such as one of AnimateLCM. */
+  readonly unet?: string | undefined;
+  /**
+   * LoRAs that are added to the UNet's weights, several at once if need be.
+   *
+   * @example
+   * loras: [{ path: "pan-left.safetensors", strength: 0.8 }]
+   */
+  readonly loras?: readonly LoraSource[] | undefined;
+  /** How a model that is named, not given as a path, is downloaded: `revision`, `token`, `localFilesOnly` ... */
+  readonly hub?: Omit<ResolveModelOptions, "variant"> | undefined;
+  /**
+   * What takes the place of settings that a call leaves out: the `official` ones of a published checkpoint or of its
+   * `preset.json`, or those of the reference's call. Default: `official`, where there are any.
+   */
+  readonly preset?: PresetName | undefined;
+  /** Hears of each network that is loaded, run and released. */
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+}
+
+type Frames<Output extends OutputType> = Output extends "images"
+  ? Image[]
+  : Output extends "floats"
+    ? FloatTensor
+    : never;
+
+/** Options of {@link StableVideoDiffusionPipeline.generate}, on top of those that shape the clip. */
+export interface GenerateOptions<Output extends OutputType = "images"> extends GenerateSettings, PythonSpelling {
+  /** Default: `images`. */
+  readonly outputType?: Output | undefined;
+  /** Ends the run inside a step, at the next operator. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each step. A tensor that it returns, of the same shape, replaces the latents. */
+  readonly onStep?: OnStep | undefined;
+}
+
+/** The result of one call. */
+export interface GenerateResult<Output extends OutputType = "images"> {
+  /** One entry a clip: for `images` its pictures, for `floats` (frames, height, width, 3) in [0, 1]; none for `latents`. */
+  readonly frames: Frames<Output>[];
+  /** (clips, frames, 4, height / 8, width / 8), as the sampler left them. */
+  readonly latents: FloatTensor;
+  /** Every setting in force, the seed included: given to another call they make the same clips, unless latents were given or replaced. */
+  readonly settings: Settings;
+}
+
+/**
+ * Stable Video Diffusion: one picture in, a short clip out.
+ *
+ * Counterpart of diffusers' `StableVideoDiffusionPipeline`; the same seed and settings give the same clip. A network's
+ * memory is held only while it runs.
+ *
+ * @example
+ * const pipe = await StableVideoDiffusionPipeline.fromPretrained("./svd-xt", { variant: "fp16" });
+ * const { frames } = await pipe.generate(await loadImage("rocket.png"), { seed: 42, decodeChunkSize: 8 });
+ * await exportToVideo(frames[0], "generated.mp4", { fps: 7 });
+ * await pipe.dispose();
+ */
+export class StableVideoDiffusionPipeline {
+  readonly checkpoint: Checkpoint;
+  readonly #engine: Engine;
+  readonly #networks: Networks;
+  /** Where settings come from that a call leaves out. */
+  readonly preset: Preset;
+  readonly #onProgress: (event: ProgressEvent) => void;
+
+  /** For an engine of your own; {@link fromPretrained} is the usual way. The pipeline disposes of the engine. */
+  constructor(
+    checkpoint: Checkpoint,
+    engine: Engine,
+    { onProgress = () => {}, preset = "official" }: Pick<FromPretrainedOptions, "onProgress" | "preset"> = {},
+  ) {
+    this.checkpoint = checkpoint;
+    this.#engine = engine;
+    this.#onProgress = onProgress;
+    this.#networks = readNetworks(checkpoint, createCpuFp32Lowering);
+    checkTensors(this.#networks);
+    eulerDiscreteConfig(checkpoint.schedulerConfig);
+    this.preset = presetOf(checkpoint, this.#networks.unet, preset);
+  }
+
+  /**
+   * Opens a checkpoint in diffusers layout and starts an engine. Configurations and the shape of every tensor are
+   * checked; the weights stay in their files until a network needs them.
+   *
+   * @param name a folder, or a model of the Hugging Face hub, downloaded when first used: `svd`, `svd-xt`, `svd-xt-1.1`
+   *   or `org/name`, each with `@revision` if wanted
+   * @throws StillmotionError `invalid-checkpoint` when the folder or one of its files is not what it should be,
+   *   `unsupported` for a dtype or device this version does not have, `engine` when ONNX Runtime cannot be loaded
+   */
+  static async fromPretrained(
+    name: string,
+    options: FromPretrainedOptions = {},
+  ): Promise<StableVideoDiffusionPipeline> {
+    const {
+      variant,
+      dtype = "auto",
+      onProgress,
+      device,
+      threads,
+      libraryPath,
+      unet,
+      loras,
+      hub,
+      preset,
+      ...unknown
+    } = options;
+    const [unknownName] = Object.keys(unknown);
+    if (unknownName !== undefined) {
+      throw new StillmotionError(
+        "invalid-option",
+        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, unet, loras, preset, hub, onProgress`,
+      );
+    }
+    if (preset !== undefined && !presetNames.includes(preset)) {
+      throw new StillmotionError(
+        "invalid-option",
+        `fromPretrained: preset is ${JSON.stringify(preset)}, expected ${presetNames.join(" or ")}`,
+      );
+    }
+    if (dtype !== "auto" && dtype !== "fp32") {
+      throw new StillmotionError(
+        "unsupported",
+        `fromPretrained: dtype is ${JSON.stringify(dtype)}, this version computes in fp32; weights stored as fp16 or bf16 are read as they are (see variant)`,
+      );
+    }
+    const { openCheckpoint } = await import("../weights/checkpoint.ts");
+    const { createNodeEngine } = await import("../engine/node-engine.ts");
+    const { resolveModel } = await import("../hub/resolve-model.ts");
+    const folder = await resolveModel(name, { ...hub, variant });
+    let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
+    if (unet !== undefined) {
+      const { openUnetFile, replaceUnet } = await import("../weights/single-file/unet-file.ts");
+      checkpoint = replaceUnet(checkpoint, await openUnetFile(unet));
+    }
+    if (loras !== undefined) checkpoint = { ...checkpoint, unet: await addLoras(checkpoint.unet, loras) };
+    const engine = await createNodeEngine({ device, threads, libraryPath });
+    try {
+      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset });
+    } catch (error) {
+      await engine.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Makes one clip of a picture, or several: `numVideosPerPrompt` of each. Clips of the first picture come first.
+   *
+   * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`.
+   *
+   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory` or `aborted`
+   */
+  async generate<Output extends OutputType = "images">(
+    image: Image | readonly Image[],
+    options: GenerateOptions<Output> = {},
+  ): Promise<GenerateResult<Output>> {
+    const images = Array.isArray(image) ? (image as readonly Image[]) : [image as Image];
+    if (images.length === 0) throw new StillmotionError("invalid-image", "generate: no image was given");
+    images.forEach(checkImage);
+    const { settings, latents, outputType, signal, onStep } = this.#resolve(options);
+    throwIfAborted(signal);
+    assertFitsInMemory(this.#engine, this.#networks, settings, { outputType, images: images.length });
+
+    const context: StageContext = { engine: this.#engine, onProgress: this.#onProgress, signal };
+    const result = await this.#latents(context, images, settings, latents, onStep);
+    if (outputType === "latents") return { frames: [], latents: result, settings };
+    const decoded = await decodeLatents(context, this.#networks, result, settings.decodeChunkSize);
+    const frames = outputType === "floats" ? decoded : decoded.map(toImages);
+    return { frames: frames as Frames<Output>[], latents: result, settings };
+  }
+
+  /**
+   * The settings that {@link generate} would take for these options: given, else the checkpoint's preset, else the
+   * defaults. A seed is drawn where none is given.
+   *
+   * @throws StillmotionError `invalid-option`
+   */
+  settingsFor(options: GenerateOptions = {}): Settings {
+    return this.#resolve(options).settings;
+  }
+
+  /** What of the settings lies far from what a published checkpoint was trained on, in words; no reason to refuse it. */
+  warningsFor(settings: Settings): string[] {
+    return farFromTraining(settings, this.#networks.unet);
+  }
+
+  #resolve(options: object): ResolvedOptions {
+    return resolveSettings(options as Readonly<Record<string, unknown>>, {
+      preset: this.preset.settings,
+      ...trainedSize(this.#networks),
+    });
+  }
+
+  /** Stops the engine and gives its memory back. Safe to call twice. */
+  async dispose(): Promise<void> {
+    await this.#engine.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  /** From pictures to denoised latents (clips, frames, 4, latent height, latent width). */
+  async #latents(
+    context: StageContext,
+    images: readonly Image[],
+    settings: Settings,
+    givenLatents: FloatTensor | undefined,
+    onStep: OnStep | undefined,
+  ): Promise<FloatTensor> {
+    const networks = this.#networks;
+    const { width, height, numFrames, numVideosPerPrompt } = settings;
+    const clips = images.length * numVideosPerPrompt;
+    const size = latentSize(networks, settings);
+    const shape = [clips, numFrames, networks.vae.latentChannels, size.height, size.width];
+    if (givenLatents && !sameShape(givenLatents.shape, shape)) {
+      throw new StillmotionError(
+        "invalid-option",
+        `generate: latents has shape [${givenLatents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
+      );
+    }
+    const samplerConfig = eulerDiscreteConfig(this.checkpoint.schedulerConfig);
+    const sampler = samplers[settings.scheduler];
+    const sigmas = settings.sigmas ?? sampler.sigmas;
+    const levels = schedule(samplerConfig, { steps: settings.numInferenceSteps, sigmas });
+
+    const drawNoise = noiseSource(settings.seed, clips);
+    const imageNoise = drawNoise([images.length, 3, height, width], "fp32");
+    const noise = givenLatents ?? drawNoise(shape, settings.noiseDtype);
+
+    const embeddings = await embedImages(context, networks, images, this.checkpoint.featureExtractorConfig);
+    const imageLatents = await encodeImages(context, networks, images, imageNoise, settings);
+    const conditionings = images.flatMap((_, index) => {
+      const conditioning: ImageConditioning = { embedding: embeddings[index]!, latents: imageLatents[index]! };
+      return Array<ImageConditioning>(numVideosPerPrompt).fill(conditioning);
+    });
+
+    const { model } = networks.write.unet({ frames: numFrames, ...size });
+    return withSession(context, "unet", model, async (session) => {
+      const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, numFrames);
+      const steps = denoise({
+        session,
+        sample: sampler.sample,
+        schedule: levels,
+        churn: settings,
+        drawNoise: () => drawNoise(shape, settings.noiseDtype),
+        predictionType: samplerConfig.predictionType,
+        latents: floatTensor(
+          shape,
+          noise.data.map((value) => value * levels.initNoiseSigma),
+        ),
+        conditionings,
+        addedTimeIds: addedTimeIds(settings),
+        guidanceScales: isGuided(scales) ? scales : undefined,
+        signal: context.signal,
+      });
+      const total = levels.timesteps.length;
+      context.onProgress({ stage: "unet", state: "running", done: 0, total });
+      let turn = await steps.next();
+      while (!turn.done) {
+        context.onProgress({ stage: "unet", state: "running", done: turn.value.step, total });
+        const replaced = (await onStep?.(turn.value)) ?? undefined;
+        if (replaced !== undefined && !(isFloatTensor(replaced) && sameShape(replaced.shape, shape))) {
+          const got = isFloatTensor(replaced) ? `latents of shape [${replaced.shape}]` : typeof replaced;
+          throw new StillmotionError(
+            "invalid-option",
+            `generate: onStep returned ${got}, expected nothing or a float32 tensor of shape [${shape}]`,
+          );
+        }
+        turn = await steps.next(replaced);
+      }
+      return turn.value;
+    });
+  }
+}
+
+/**
+ * The clip that a checkpoint was made for: its own number of frames, and 16:9 pictures with the area of the square that
+ * `sample_size` stands for. For the published 96 latent pixels of 8 that is 1024 x 576.
+ */
+export function trainedSize({ unet, vae }: Pick<Networks, "unet" | "vae">): {
+  width: number;
+  height: number;
+  numFrames: number;
+} {
+  const side = unet.sampleSize * vae.scale;
+  const multipleOf8 = (size: number) => Math.max(16, 8 * Math.round(size / 8));
+  return { width: multipleOf8((side * 4) / 3), height: multipleOf8((side * 3) / 4), numFrames: unet.numFrames };
+}
+
+/** Writes each graph at a small size, so that a wrong tensor is an error of loading and not of the first run. */
+function checkTensors({ write, unet }: Networks): void {
+  const size = { frames: 1, height: 2 ** unet.downLevels.length, width: 2 ** unet.downLevels.length };
+  write.imageEncoder();
+  write.vaeEncoder({ height: 64, width: 64 });
+  write.unet(size);
+  write.vaeDecoder(size);
+}
