@@ -1,0 +1,94 @@
+/** What does `stillmotion inspect` take, and what does it show? A checkpoint, a clip or a file of tensors, told by content. */
+import { open, stat } from "node:fs/promises";
+import { Command } from "commander";
+import { exitCodes } from "./errors.ts";
+import { findModelFolder, mayBeHubModel } from "./models-resolve.ts";
+import { printJson, printLine } from "./terminal.ts";
+
+const examples = `
+Examples:
+  $ stillmotion inspect ./svd-xt --variant fp16
+  $ stillmotion inspect svd-xt --variant fp16
+  $ stillmotion inspect svd_xt_1_1.safetensors
+  $ stillmotion inspect clip.mp4
+  $ stillmotion inspect noise.safetensors --json
+`;
+
+/** What was found, for people and for programs. */
+export interface Inspection {
+  readonly lines: readonly string[];
+  readonly json: Readonly<Record<string, unknown>>;
+  /** What keeps a checkpoint from being used. */
+  readonly problems?: readonly string[];
+}
+
+export function inspectCommand(finish: (exitCode: number) => void): Command {
+  return new Command("inspect")
+    .summary("say what a checkpoint, a clip or a .safetensors file is")
+    .description(
+      "Shows what a checkpoint holds and what is wrong with it; the settings and the seed that made a clip; " +
+        "or what a .safetensors file is: a checkpoint, a UNet, a LoRA, something for another model, or tensors. " +
+        "Exits with 1 when something is wrong.",
+    )
+    .argument("<path>", "a folder in diffusers layout, a model in the cache, .safetensors, .mp4, .gif, .webp or .png")
+    .option("--variant <name>", "of a checkpoint, read *.NAME.safetensors where there are several, e.g. fp16")
+    .option("--revision <name>", "of a model in the cache: a branch, a tag or a commit (default: main)")
+    .option("--json", "print one JSON object")
+    .addHelpText("after", examples)
+    .action(async (given: string, options: InspectFlags) => {
+      const path = await pathOf(given, options);
+      const { lines, json, problems = [] } = await inspect(path, options);
+      if (options.json) printJson({ path, ...json });
+      else for (const line of lines) printLine(process.stdout, line);
+      if (problems.length > 0) finish(exitCodes.failed);
+    });
+}
+
+interface InspectFlags {
+  readonly variant?: string;
+  readonly revision?: string;
+  readonly json?: boolean;
+}
+
+/** The path itself, or the folder of a model that was downloaded before: looking at one is no reason to fetch it. */
+async function pathOf(given: string, { variant, revision }: InspectFlags): Promise<string> {
+  const isPath = (revision === undefined && (await exists(given))) || !mayBeHubModel(given);
+  return isPath ? given : findModelFolder(given, { variant, revision, localFilesOnly: true });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function inspect(path: string, { variant }: { variant?: string }): Promise<Inspection> {
+  const options = variant === undefined ? {} : { variant };
+  if (await isFolder(path)) {
+    const { inspectCheckpoint } = await import("./inspect-checkpoint.ts");
+    return inspectCheckpoint(path, options);
+  }
+  const { inspectClip, inspectSafetensors } = await import("./inspect-file.ts");
+  return (await looksLikeTensors(path)) ? inspectSafetensors(path, options) : inspectClip(path);
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}
+
+/** A .safetensors file begins with eight bytes of length and a JSON object, or has the name at least. */
+async function looksLikeTensors(path: string): Promise<boolean> {
+  if (/\.(safetensors|sft|bin|ckpt|pt|pth|pkl)$/i.test(path)) return true;
+  const start = Buffer.alloc(9);
+  try {
+    const file = await open(path);
+    await file.read(start, 0, start.length, 0).finally(() => file.close());
+  } catch {
+    return false;
+  }
+  return start[8] === "{".charCodeAt(0);
+}

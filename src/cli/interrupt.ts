@@ -1,0 +1,38 @@
+/** What happens on Ctrl-C? The run is asked to stop; whoever presses it again, or waits too long, ends it at once. */
+import { constants } from "node:os";
+import { StillmotionError } from "../errors.ts";
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A run that stops by itself does so within this time; the rest of a second is for the shell. */
+const patienceMs = 900;
+
+export interface Interrupt {
+  /** Fires on the first signal. */
+  readonly signal: AbortSignal;
+  /** 128 + the number of the signal that came, as shells count; undefined when none came. */
+  exitCode(): number | undefined;
+  /** Gives the signals back to the system. */
+  release(): void;
+}
+
+/** Takes the process's signals until `release`. A second one, and a run that does not end, meet the system's own handling. */
+export function onInterrupt(): Interrupt {
+  const controller = new AbortController();
+  let received: NodeJS.Signals | undefined;
+  const handle = (name: NodeJS.Signals) => {
+    release();
+    received = name;
+    controller.abort(new StillmotionError("aborted", `stopped by ${name}`));
+    setTimeout(() => process.kill(process.pid, name), patienceMs).unref();
+  };
+  const release = () => {
+    for (const name of signals) process.off(name, handle);
+  };
+  for (const name of signals) process.on(name, handle);
+  return {
+    signal: controller.signal,
+    exitCode: () => (received === undefined ? undefined : 128 + constants.signals[received]),
+    release,
+  };
+}

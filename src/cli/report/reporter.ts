@@ -1,0 +1,60 @@
+/** Who hears of a run? A person at a terminal, a log, a program that reads events, or nobody. */
+import type { StillmotionError } from "../../errors.ts";
+import type { Settings } from "../../pipeline/resolve-settings.ts";
+import { canRedraw } from "../terminal.ts";
+import { jsonReporter } from "./json.ts";
+import { logReporter } from "./log.ts";
+import type { RunProgress } from "./stage-clock.ts";
+import { terminalReporter } from "./terminal-bar.ts";
+
+/** What is known before the work begins. */
+export interface RunPlan {
+  readonly model: string;
+  /** Where settings come from that were not given. */
+  readonly preset: string;
+  readonly settings: Settings;
+  readonly clips: number;
+  readonly seedWasGiven: boolean;
+}
+
+/** The files of one clip in one format: several for PNG. */
+export interface WrittenFiles {
+  /** From 1. */
+  readonly clip: number;
+  readonly paths: readonly string[];
+  readonly sizeBytes: number;
+}
+
+export interface RunResult {
+  readonly files: readonly WrittenFiles[];
+  readonly settings: Settings;
+  /** From the command to the last file. */
+  readonly seconds: number;
+}
+
+export interface Reporter {
+  /** Something worth knowing that is no error. */
+  note(message: string): void;
+  start(plan: RunPlan): void;
+  progress(event: RunProgress): void;
+  finish(result: RunResult): void;
+  /** A signal ended the run. */
+  stopped(reason: StillmotionError): void;
+  /** Leaves the terminal as it was found. */
+  close(): void;
+}
+
+export function createReporter({ json, quiet }: { json?: boolean; quiet?: boolean }): Reporter {
+  if (json) return jsonReporter();
+  if (quiet) return silentReporter;
+  return canRedraw(process.stderr) ? terminalReporter() : logReporter();
+}
+
+const silentReporter: Reporter = {
+  note() {},
+  start() {},
+  progress() {},
+  finish() {},
+  stopped() {},
+  close() {},
+};

@@ -1,0 +1,76 @@
+/** What does one call of the command do? Finds the command, runs it, and turns whatever happens into an exit code. */
+import { Command, CommanderError } from "commander";
+import { StillmotionError } from "../errors.ts";
+import { doctorCommand } from "./doctor.ts";
+import { errorText, exitCodeOf, exitCodes } from "./errors.ts";
+import { generateCommand } from "./generate.ts";
+import { inspectCommand } from "./inspect.ts";
+import { modelsCommand } from "./models.ts";
+import { packageVersion } from "./package-files.ts";
+import { printJson, printLine } from "./terminal.ts";
+
+const examples = `
+Examples:
+  $ stillmotion generate photo.jpg -o clip.mp4
+  $ stillmotion inspect clip.mp4
+  $ stillmotion models pull svd-xt --variant fp16
+  $ stillmotion doctor
+`;
+
+/**
+ * @param args the words after the command's name
+ * @returns the exit code: 0 done, 1 failed, 2 used wrongly, 130 or 143 stopped by a signal
+ */
+export async function run(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.done;
+  const finish = (code: number) => {
+    exitCode = code;
+  };
+  const program = createProgram(finish);
+  try {
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return report(error, args.includes("--json"));
+  }
+}
+
+/** @param finish takes the exit code of a command that ends without throwing */
+function createProgram(finish: (exitCode: number) => void): Command {
+  const program = new Command("stillmotion")
+    .description("Turns a still image into a short video with Stable Video Diffusion.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help; after a command, that command's")
+    .helpCommand("help [command]", "show the help of a command")
+    .addHelpText("after", examples);
+  for (const command of [
+    generateCommand(finish),
+    inspectCommand(finish),
+    modelsCommand(finish),
+    doctorCommand(finish),
+  ]) {
+    program.addCommand(command);
+  }
+  for (const command of withSubcommands(program)) {
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, 100) })
+      .configureHelp({ showGlobalOptions: false });
+  }
+  return program;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+/** Says what went wrong, on stderr or as an event, and gives the exit code. */
+function report(error: unknown, asJson: boolean): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done; // help or version was shown
+  const code = error instanceof StillmotionError ? error.code : error instanceof CommanderError ? "usage" : "internal";
+  const message = errorText(error);
+  if (asJson) printJson({ event: "error", code, message });
+  else printLine(process.stderr, `error: ${message}`);
+  return exitCodeOf(error);
+}

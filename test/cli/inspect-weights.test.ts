@@ -1,0 +1,95 @@
+/** What does `stillmotion inspect` say of a .safetensors file of weights? */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import {
+  diffusersTensors,
+  readImageDecoder,
+  readLayout,
+  readStored,
+  writeTensors,
+} from "../weights/single-file/layouts.ts";
+import { scratchFolder, stillmotionHere } from "./command.ts";
+
+const one = { dtype: "float32", shape: [1], data: new Float32Array(1) } as const;
+
+it("shows a checkpoint in a single file as it shows a folder", async () => {
+  const path = await writeTensors(join(await scratchFolder(), "mine.safetensors"), await readStored());
+  const { code, stdout, stderr } = await stillmotionHere(["inspect", path]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toContain(
+    `${path}: checkpoint of Stable Video Diffusion\n` +
+      "neither its name nor its metadata says how many frames it was trained on; 14 are assumed\n",
+  );
+  expect(stdout).toMatch(/^vae: AutoencoderKLTemporalDecoder\n {2}\d+ tensors, [\d.]+ M parameters, float16, /m);
+  expect(stdout).toContain("made for 14 frames of 256x144\n");
+  expect(stdout).toMatch(/^ {2}sigma_max +700$/m);
+  expect(stdout).toMatch(/\ncomplete: every tensor is there and has its place\n$/);
+
+  const frameWise = await writeTensors(
+    join(await scratchFolder(), "svd_image_decoder.safetensors"),
+    await readImageDecoder(),
+  );
+  const report = JSON.parse((await stillmotionHere(["inspect", frameWise, "--json"])).stdout);
+  expect(report).toMatchObject({ kind: "checkpoint", problems: [], madeFor: { numFrames: 14 }, assumptions: [] });
+  expect(report.components[1].class).toBe("AutoencoderKL");
+});
+
+it("lists all that is wrong with one", async () => {
+  const stored = await readStored();
+  const kept = Object.entries(stored).filter(([name]) => !/\.visual\.|out\.2\.bias/.test(name));
+  const path = join(await scratchFolder(), "svd.safetensors");
+  await writeTensors(path, { ...Object.fromEntries(kept), "model.diffusion_model.extra": one });
+  const { code, stdout } = await stillmotionHere(["inspect", path]);
+  expect(code).toBe(1);
+  expect(stdout.slice(stdout.search(/\d+ problems?:/))).toBe(
+    [
+      "3 problems:",
+      `  ${path}: has no image encoder, expected tensors named conditioner.embedders.0.open_clip.model.visual.*`,
+      "  unet: conv_out.bias is missing, expected shape [4]",
+      "  unet: extra has no place in the network",
+      "",
+    ].join("\n"),
+  );
+});
+
+it("shows a UNet alone, as AnimateLCM-SVD-xt is published", async () => {
+  const tensors = diffusersTensors(await readStored(), (await readLayout()).unet);
+  const path = await writeTensors(join(await scratchFolder(), "AnimateLCM-SVD-xt.safetensors"), tensors);
+  const { code, stdout } = await stillmotionHere(["inspect", path]);
+  expect(code).toBe(0);
+  expect(stdout).toContain(`${path}: UNet of Stable Video Diffusion, to give with --unet beside a checkpoint\n`);
+  expect(stdout).toContain("made for 25 frames by its name\n\ncomplete: every tensor is there and has its place\n");
+});
+
+it.each([
+  ["a LoRA", ["unet.a.attn1.to_q.lora_A.weight", "unet.a.attn1.to_q.lora_B.weight"], 0, "LoRA, to give with --lora"],
+  [
+    "a text-to-image checkpoint",
+    ["model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.transformer.weight"],
+    1,
+    "a checkpoint of another model, probably text-to-image: its UNet has no layers across frames",
+  ],
+  ["a motion module", ["down_blocks.0.motion_modules.0.norm.weight"], 1, "a motion module of AnimateDiff"],
+])("says that a file is %s", async (_, names, expectedCode, message) => {
+  const path = join(await scratchFolder(), "file.safetensors");
+  const matrix = { dtype: "float32", shape: [1, 1], data: new Float32Array(1) } as const;
+  await writeFile(path, encodeSafetensors(Object.fromEntries(names.map((name) => [name, matrix]))));
+  const { code, stdout } = await stillmotionHere(["inspect", path]);
+  expect(stdout).toContain(`${path}: ${message}`);
+  expect(code).toBe(expectedCode);
+});
+
+it("says that a file is half a download, or a pickle", async () => {
+  const path = join(await scratchFolder(), "svd.safetensors");
+  await writeFile(path, encodeSafetensors(await readStored()).subarray(0, 1_000_000));
+  const half = await stillmotionHere(["inspect", path]);
+  expect(half).toMatchObject({ code: 1, stdout: "" });
+  expect(half.stderr).toContain("is this half a download?");
+  const pickle = join(await scratchFolder(), "svd.ckpt");
+  await writeFile(pickle, "");
+  expect((await stillmotionHere(["inspect", pickle])).stderr).toContain(
+    "pickle weights (.bin, .ckpt, .pt) are not read",
+  );
+});
