@@ -1,9 +1,9 @@
 /** What if the options come from a Python program? Its names and its words for the output are taken as they are. */
-import { exportToVideo, type Image, loadImage, StableVideoDiffusionPipeline } from "stillmotion";
+import { exportToVideo, type GenerateOptions, loadImage, StableVideoDiffusionPipeline } from "stillmotion";
 import { imagePath, model, settings } from "./arguments.ts";
 
 await using pipe = await StableVideoDiffusionPipeline.fromPretrained(model);
-const options = {
+const options: GenerateOptions = {
   num_inference_steps: 25,
   min_guidance_scale: 1.0,
   max_guidance_scale: 3.0,
@@ -18,4 +18,4 @@ const inPythonNames = Object.fromEntries(
   Object.entries(settings).map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), value]),
 );
 const { frames } = await pipe.generate(await loadImage(imagePath), { ...options, ...inPythonNames });
-await exportToVideo(frames[0] as Image[], "generated.mp4", { fps: 7 });
+await exportToVideo(frames[0]!, "generated.mp4", { fps: 7 });

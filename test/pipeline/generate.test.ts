@@ -1,5 +1,7 @@
 /** Does a run leave its caller free, stop when told to, repeat itself exactly, and refuse what cannot work? */
 
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -160,6 +162,25 @@ describe("the caller", () => {
     });
     await expect(run).rejects.toThrow("mine");
     expect((await pipe.generate(picture, small)).frames).toHaveLength(1);
+  });
+});
+
+describe("a UNet from a file", () => {
+  it("takes the place of the checkpoint's, and brings the sampler that its name stands for", async () => {
+    const temporary = await mkdtemp(join(tmpdir(), "stillmotion-unet-"));
+    try {
+      const unet = join(temporary, "AnimateLCM-small.safetensors");
+      await copyFile(join(folder, "unet", "diffusion_pytorch_model.safetensors"), unet);
+      await using swapped = await StableVideoDiffusionPipeline.fromPretrained(folder, { unet });
+      const { settings } = await swapped.generate(picture, { ...small, numInferenceSteps: undefined });
+      expect(settings).toMatchObject({ scheduler: "animate-lcm", numInferenceSteps: 4, maxGuidanceScale: 1 });
+      // The same weights from elsewhere, with the usual sampler: the same clip.
+      const asUsual = { ...small, outputType: "latents", scheduler: "euler", maxGuidanceScale: 3 } as const;
+      const { latents } = await swapped.generate(picture, asUsual);
+      expect(latents.data).toEqual((await pipe.generate(picture, asUsual)).latents.data);
+    } finally {
+      await rm(temporary, { recursive: true });
+    }
   });
 });
 
