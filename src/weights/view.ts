@@ -4,21 +4,8 @@ import { bytesPerElement, type DataType, elementCount, sameShape } from "../tens
 import { printable } from "./printable.ts";
 import type { Component, LowRankProduct, WeightEntry } from "./types.ts";
 
-/** A tensor, or rows of one, that stays in its file. */
-export interface Weight {
-  /** Full name for messages and for the graph. */
-  readonly name: string;
-  readonly dtype: DataType;
-  readonly shape: readonly number[];
-  /** Bare file name in the component's weights folder. */
-  readonly file: string;
-  readonly offset: number;
-  readonly sizeBytes: number;
-  /** The file holds this matrix with its axes exchanged, (columns, rows). */
-  readonly isTransposed?: true;
-  /** What LoRAs add to it: a lowering that reads the weight must add them. */
-  readonly additions?: readonly LowRankProduct[];
-}
+/** A tensor, or rows of one, that stays in its file. A lowering that reads it must add its `additions`. */
+export type Weight = WeightEntry;
 
 /** A path into the weights of one component. */
 export interface Weights {

@@ -1,5 +1,6 @@
 /** Which graphs do the engine's tests run? Small ones written straight as ONNX, without the project's graph layer. */
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { onnxType } from "../../src/onnx/data-types.ts";
 import {
   AttributeProto_AttributeType,
   type ModelProto,
@@ -11,18 +12,8 @@ import {
 } from "../../src/onnx/proto/onnx_pb.ts";
 import { bytesPerElement, elementCount } from "../../src/tensor.ts";
 
-/** ONNX `TensorProto.DataType`. */
-export const elementType = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  bfloat16: 16,
-  string: 8,
-};
+/** With one more than our tensors have. */
+export const elementType = { ...onnxType, string: 8 };
 export type ElementType = keyof typeof elementType;
 
 export interface GraphParts {
