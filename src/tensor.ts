@@ -18,6 +18,27 @@ export const bytesPerElement: Readonly<Record<DataType, number>> = {
 
 export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
 
+const arrays: Readonly<Record<DataType, new (buffer: ArrayBuffer) => TensorData>> = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
+/** The values that a whole buffer holds. */
+export function typedArray(dtype: DataType, buffer: ArrayBuffer): TensorData {
+  return new arrays[dtype](buffer);
+}
+
+/** A copy of the bytes in a buffer of their own. A Node Buffer's `slice` would be a view on memory shared with others. */
+export function ownBuffer({ buffer, byteOffset, byteLength }: ArrayBufferView): ArrayBuffer {
+  return new Uint8Array(buffer, byteOffset, byteLength).slice().buffer;
+}
+
 /** A dense tensor in row-major order. */
 export interface Tensor<Data extends TensorData = TensorData> {
   readonly dtype: DataType;

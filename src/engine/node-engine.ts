@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
-import { bytesPerElement, type DataType, elementCount, type Tensor, type TensorData } from "../tensor.ts";
+import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session } from "./engine.ts";
 import type { WireTensor } from "./messages.ts";
 import { availableProviders, type OrtApi, openOrtApi } from "./ort-api.ts";
@@ -73,7 +73,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
-  const bytes = model.bytes.slice();
+  const bytes = new Uint8Array(ownBuffer(model.bytes));
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
   const request = { kind: "load", name, bytes, weightsFolder, provider, threads, sessionOptions } as const;
@@ -141,20 +141,9 @@ function copyOf({ dtype, shape, data }: Tensor, what: string): WireTensor {
         `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
     );
   }
-  return { dtype, shape, buffer: data.slice().buffer as ArrayBuffer };
+  return { dtype, shape, buffer: ownBuffer(data) };
 }
 
-const arrays: Readonly<Record<DataType, new (buffer: ArrayBuffer) => TensorData>> = {
-  float32: Float32Array,
-  float16: Uint16Array,
-  bfloat16: Uint16Array,
-  int64: BigInt64Array,
-  int32: Int32Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-};
-
 function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {
-  return { dtype, shape, data: new arrays[dtype](buffer) };
+  return { dtype, shape, data: typedArray(dtype, buffer) };
 }

@@ -3,19 +3,13 @@ import { StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { printable } from "../weights/printable.ts";
 import type { JsonObject } from "../weights/types.ts";
-import { chooseWeightsFile, variantsIn, type WeightsNaming } from "../weights/weights-files.ts";
-
-const components: Readonly<Record<string, WeightsNaming>> = {
-  unet: { stem: "diffusion_pytorch_model", preferred: "index" },
-  vae: { stem: "diffusion_pytorch_model", preferred: "index" },
-  image_encoder: { stem: "model", preferred: "single" },
-};
+import { chooseWeightsFile, variantsIn, weightsNamings } from "../weights/weights-files.ts";
 
 const required = [
   "model_index.json",
   "scheduler/scheduler_config.json",
   "feature_extractor/preprocessor_config.json",
-  ...Object.keys(components).map((component) => `${component}/config.json`),
+  ...Object.keys(weightsNamings).map((component) => `${component}/config.json`),
 ];
 const optional = ["preset.json"];
 
@@ -48,7 +42,7 @@ export function neededFiles(paths: readonly string[], variant: string | undefine
 
   if (variant !== undefined) assertVariant(paths, variant, where);
   const [indexes, weights]: [string[], string[]] = [[], []];
-  for (const [component, naming] of Object.entries(components)) {
+  for (const [component, naming] of Object.entries(weightsNamings)) {
     const names = namesIn(component, paths);
     const { kind, name } = chooseWeightsFile(names, naming, `${where}: ${component}`, variant);
     assertPlainFileName(name, where);
@@ -59,7 +53,7 @@ export function neededFiles(paths: readonly string[], variant: string | undefine
 
 /** One component with the variant is enough; the others are read from their plain files. */
 function assertVariant(paths: readonly string[], variant: string, where: string): void {
-  const found = Object.entries(components).flatMap(([component, { stem }]) => [
+  const found = Object.entries(weightsNamings).flatMap(([component, { stem }]) => [
     ...variantsIn(namesIn(component, paths), stem).keys(),
   ]);
   if (found.includes(variant)) return;

@@ -9,16 +9,7 @@ import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { printable } from "./printable.ts";
 import { openSingleFile } from "./single-file/open-file.ts";
 import type { Checkpoint, Component, JsonObject } from "./types.ts";
-import { chooseWeightsFile, variantsIn, type WeightsNaming } from "./weights-files.ts";
-
-const diffusers: WeightsNaming = { stem: "diffusion_pytorch_model", preferred: "index" };
-const transformers: WeightsNaming = { stem: "model", preferred: "single" };
-
-const namings: Readonly<Record<Component["name"], WeightsNaming>> = {
-  unet: diffusers,
-  vae: diffusers,
-  image_encoder: transformers,
-};
+import { chooseWeightsFile, variantsIn, weightsNamings } from "./weights-files.ts";
 
 /** The classes that a checkpoint must be made of, by their names in `model_index.json`. */
 const classNames = {
@@ -121,7 +112,7 @@ function checkVariant(
 ): void {
   const found = new Set<string>();
   for (const name of ["unet", "vae", "image_encoder"] as const) {
-    for (const each of variantsIn(listings[name], namings[name].stem).keys()) found.add(each);
+    for (const each of variantsIn(listings[name], weightsNamings[name].stem).keys()) found.add(each);
   }
   if (found.has(variant)) return;
   found.delete("");
@@ -143,7 +134,7 @@ export async function openComponent(
   if (ownName !== undefined && ownName !== className) {
     refuse(join(folder, "config.json"), `is of class ${printable(String(ownName))}, expected ${className}`);
   }
-  const weightsFile = chooseWeightsFile(fileNames, namings[name], folder, variant);
+  const weightsFile = chooseWeightsFile(fileNames, weightsNamings[name], folder, variant);
   const read = weightsFile.kind === "index" ? readShardedWeights : readSingleWeights;
   return { name, config, ...(await read(folder, weightsFile.name)) };
 }

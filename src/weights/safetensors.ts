@@ -1,6 +1,6 @@
 /** How do tensors become the bytes of a .safetensors file and back? For small files that are held in memory whole. */
 import { StillmotionError } from "../errors.ts";
-import { bytesPerElement, type DataType, elementCount, type Tensor, type TensorData } from "../tensor.ts";
+import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import { dataTypeOf, dataTypes, parseSafetensorsHeader } from "./safetensors-header.ts";
 
 export { parseSafetensorsHeader } from "./safetensors-header.ts";
@@ -66,30 +66,10 @@ export function decodeSafetensors(
   const tensors: Record<string, Tensor> = Object.create(null);
   for (const [name, entry] of entries) {
     const dtype = dataTypeOf(entry, where);
-    // A copy: the slice of a Node Buffer would be a view on all of its memory.
-    const { buffer } = new Uint8Array(bytes.subarray(entry.offset, entry.offset + entry.sizeBytes));
-    tensors[name] = { dtype, shape: entry.shape, data: typedArray(dtype, buffer as ArrayBuffer) };
+    const buffer = ownBuffer(bytes.subarray(entry.offset, entry.offset + entry.sizeBytes));
+    tensors[name] = { dtype, shape: entry.shape, data: typedArray(dtype, buffer) };
   }
   return { tensors, metadata };
-}
-
-function typedArray(dtype: DataType, buffer: ArrayBuffer): TensorData {
-  switch (dtype) {
-    case "float32":
-      return new Float32Array(buffer);
-    case "float16":
-    case "bfloat16":
-      return new Uint16Array(buffer);
-    case "int64":
-      return new BigInt64Array(buffer);
-    case "int32":
-      return new Int32Array(buffer);
-    case "int8":
-      return new Int8Array(buffer);
-    case "uint8":
-    case "bool":
-      return new Uint8Array(buffer);
-  }
 }
 
 function quoted(text: string): string {

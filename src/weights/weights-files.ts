@@ -1,6 +1,7 @@
 /** Which files hold the weights of one component? File names tell the variant (`fp16` …) and whether they are sharded. */
 import { StillmotionError } from "../errors.ts";
 import { refusePickle } from "./safetensors-header.ts";
+import type { Component } from "./types.ts";
 
 /** The files of one variant: all weights in one, or an index that names the shards, or both. */
 interface VariantFiles {
@@ -15,6 +16,16 @@ export interface WeightsNaming {
   /** What the library reads when both are there. */
   readonly preferred: "single" | "index";
 }
+
+const diffusers: WeightsNaming = { stem: "diffusion_pytorch_model", preferred: "index" };
+const transformers: WeightsNaming = { stem: "model", preferred: "single" };
+
+/** Each component of a checkpoint, by the library that names its files. */
+export const weightsNamings: Readonly<Record<Component["name"], WeightsNaming>> = {
+  unet: diffusers,
+  vae: diffusers,
+  image_encoder: transformers,
+};
 
 /** The variants in a listing of one component's folder; the plain files are variant "". */
 export function variantsIn(fileNames: readonly string[], stem: string): ReadonlyMap<string, VariantFiles> {

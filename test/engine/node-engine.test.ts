@@ -55,6 +55,15 @@ describe("a run", () => {
     }
   });
 
+  it("leaves a Node Buffer and the memory it shares with others alone", async () => {
+    const shared = Buffer.from([1, 2, 3, 4]);
+    const session = await engine.load({ name: "copy", bytes: Buffer.from(identityModel("uint8", [4])) });
+    const { y } = await session.run({ x: { dtype: "uint8", shape: [4], data: shared } });
+    expect([...(y!.data as Uint8Array)]).toEqual([1, 2, 3, 4]);
+    expect([...shared]).toEqual([1, 2, 3, 4]);
+    await session.release();
+  });
+
   it("reads a part of a larger buffer and leaves the caller's memory alone", async () => {
     const session = await engine.load({ name: "part", bytes: identityModel("float32", [4]) });
     const whole = Float32Array.from({ length: 1000 }, (_, i) => i);
