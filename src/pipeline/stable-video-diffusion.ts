@@ -122,10 +122,10 @@ export class StableVideoDiffusionPipeline {
   }
 
   /**
-   * Opens a checkpoint in diffusers layout and starts an engine. Configurations and the shape of every tensor are
+   * Opens a checkpoint and starts an engine. Configurations and the shape of every tensor are
    * checked; the weights stay in their files until a network needs them.
    *
-   * @param name a folder, or a model of the Hugging Face hub, downloaded when first used: `svd`, `svd-xt`, `svd-xt-1.1`
+   * @param name a folder, a single `.safetensors` file, or a model of the Hugging Face hub, downloaded when first used: `svd`, `svd-xt`, `svd-xt-1.1`
    *   or `org/name`, each with `@revision` if wanted
    * @throws StillmotionError `invalid-checkpoint` when the folder or one of its files is not what it should be,
    *   `unsupported` for a dtype or device this version does not have, `engine` when ONNX Runtime cannot be loaded
