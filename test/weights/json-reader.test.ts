@@ -35,6 +35,40 @@ test("a mutated text is read only if JSON.parse reads it, and to the same value"
   );
 });
 
+test.each([
+  String.raw`\"\\\/\b\f\n\r\t`,
+  String.raw`\u0000\u007F\u0080\u07ff\u0800\uFFFF`,
+  String.raw`\uD83D\ude00 \ud800\udc00 \udbff\udfff`,
+  String.raw`a\u00e9é☃\u2603😀\uD83D\uDE00b`,
+])("escapes mean what they mean to JSON.parse: %s", (text) => {
+  const json = `{"${text}": "${text}"}`;
+  expect(parse(json)).toEqual(JSON.parse(json));
+});
+
+test.each([
+  String.raw`\ud83d`,
+  String.raw`\ud83dx`,
+  String.raw`\ud83d\n`,
+  String.raw`\ud83d\u0041`,
+  String.raw`\ud83d\ud83d`,
+  String.raw`\ude00`,
+])("half of a surrogate pair is refused: %s", (text) => {
+  expect(() => parse(`{"a": "${text}"}`)).toThrow("holds half of a surrogate pair");
+});
+
+test.each([
+  String.raw`\x41`,
+  String.raw`\u004`,
+  String.raw`\u00g0`,
+  String.raw`\u00`,
+  String.raw`\U0041`,
+  String.raw`\ud83d\u00`,
+  String.raw`\u00:0`,
+  String.raw`\u00@0`,
+])("a broken escape is refused: %s", (text) => {
+  expect(() => parse(`{"a": "${text}"}`)).toThrow(/an escape that JSON does not know|half of a surrogate pair/);
+});
+
 test("a byte order mark, as some editors write it, is skipped", () => {
   expect(parse('\ufeff{"a": 1}')).toEqual({ a: 1 });
 });
