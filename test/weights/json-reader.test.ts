@@ -4,7 +4,7 @@ import { parseJsonObject } from "../../src/weights/json-reader.ts";
 
 const parse = (text: string) => parseJsonObject(new TextEncoder().encode(text), "unet/config.json");
 
-test("what JSON.parse reads is read alike", () => {
+test("what JSON.stringify writes is read to the same value", () => {
   const anyObject = fc.dictionary(
     fc.string({ unit: "grapheme" }).filter((name) => name !== "__proto__"),
     fc.jsonValue(),
@@ -13,7 +13,8 @@ test("what JSON.parse reads is read alike", () => {
     fc.property(anyObject, fc.nat({ max: 3 }), (object, indent) => {
       const text = JSON.stringify(object, null, indent);
       fc.pre(text.isWellFormed() && !text.includes("__proto__") && !/\\ud[89a-f]/i.test(text));
-      expect(parse(text)).toEqual(JSON.parse(text));
+      // Not held against JSON.parse: that of V8 13.6 confuses names with escapes.
+      expect(JSON.stringify(parse(text), null, indent)).toBe(text);
     }),
   );
 });
