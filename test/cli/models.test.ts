@@ -43,7 +43,8 @@ it("makes a clip with a model of the hub, downloaded when first used and never a
   const again = await stillmotion([...args, "--local-files-only", "--json"], { env });
   expect(again).toMatchObject({ code: 0, stderr: "" });
   expect(jsonLines(again.stdout)).toContainEqual(expect.objectContaining({ event: "start", model: repository }));
-  expect(again.stdout).not.toContain('"event":"download"');
+  const told = jsonLines(again.stdout).filter(({ event }) => event === "download");
+  expect(told.map(({ status }) => status)).toEqual(["ready"]);
   expect((await readFile(clip)).equals(bytes)).toBe(true);
 });
 
@@ -119,6 +120,15 @@ it("shows what is incomplete and what belongs to others", async () => {
   await mkdir(other, { recursive: true });
   await writeFile(join(other, "config.json"), "12345");
   const { stdout } = await stillmotionHere(["models"]);
+  expect(await stillmotionHere(["models", "verify", "svd"])).toEqual({
+    code: 1,
+    stdout:
+      `${repository}: 8 of 8 files sound\n` +
+      `  main ${commit.slice(0, 7)}: incomplete: unet: holds config.json; expected diffusion_pytorch_model.safetensors, ` +
+      "diffusion_pytorch_model.fp16.safetensors or diffusion_pytorch_model.safetensors.index.json: is the download complete?, 1.7 MB\n" +
+      "to complete it: stillmotion models pull svd\n",
+    stderr: "",
+  });
   expect(stdout).toMatch(/ {2}main \w{7}: incomplete: unet: holds config\.json; expected .*, 1\.7 MB\n/);
   expect(stdout).toMatch(/\n1 model of other kinds, 5 bytes\n/);
 });
