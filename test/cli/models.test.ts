@@ -175,6 +175,22 @@ it("stops a download on Ctrl-C, keeps what came, and goes on with the next call"
 });
 
 it.each([
+  ["--lora missing.safetensors", 1, "missing.safetensors: cannot be opened"],
+  ["--unet missing.safetensors", 1, "missing.safetensors: is missing"],
+  ["--unet test/weights/lora/golden/kohya.safetensors", 1, "is a LoRA, not a UNet: give it with --lora"],
+  ["--preset offical", 2, '--preset is "offical", expected official or diffusers'],
+  ["--dtype fp8", 1, '--dtype is "fp8"'],
+  ["--device moon", 1, '--device is "moon"'],
+])("says what is wrong with %s before anything is downloaded", async (words, code, message) => {
+  const { hub } = await scene();
+  const args = ["generate", picture, "-o", "clip.mp4", "--model", "svd", ...words.split(" ")];
+  const outcome = await stillmotionHere(args);
+  expect(outcome).toMatchObject({ code, stdout: "" });
+  expect(outcome.stderr).toContain(message);
+  expect(hub.requests).toEqual([]);
+});
+
+it.each([
   [
     "generate --model ./nowhere",
     1,
@@ -186,6 +202,7 @@ it.each([
     2,
     "and revision main is for models of the hub",
   ],
+  ["generate --revision main", 2, "tiny is a path, and revision main is for models of the hub; leave it out"],
   ["models pull ./svd", 1, "./svd: there is no such folder"],
   ["models pull svd --revision ../x", 2, "--revision is ../x, expected a branch, a tag or a commit such as main"],
   ["models pull someone/other", 1, "answered 404: there is no such model"],
