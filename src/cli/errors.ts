@@ -9,6 +9,7 @@ export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
 const otherFlags: Readonly<Record<string, string>> = {
   variant: "variant",
   loras: "lora",
+  preset: "preset",
   revision: "revision",
   localFilesOnly: "local-files-only",
   dtype: "dtype",

@@ -4,7 +4,7 @@ import { loraFromText } from "../pipeline/loras.ts";
 import { numberFromText } from "../pipeline/option-text.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { downloadReporter } from "./models-progress.ts";
-import { findModelFolder } from "./models-resolve.ts";
+import { hubOptions } from "./models-resolve.ts";
 import { builtInCheckpoint } from "./package-files.ts";
 import { createReporter } from "./report/reporter.ts";
 import { settingFlags, settingsFromFlags } from "./setting-flags.ts";
@@ -70,20 +70,17 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
   const reporter = createReporter(flags);
   const downloads = downloadReporter(flags);
   const interrupt = onInterrupt();
-  const findModel = async () => {
-    if (flags.model === undefined) return builtInCheckpoint();
-    const { revision, variant, localFilesOnly } = flags;
-    const { signal } = interrupt;
-    return findModelFolder(flags.model, { revision, variant, localFilesOnly, signal, onProgress: downloads.take });
-  };
+  const { signal } = interrupt;
+  const { revision, localFilesOnly } = flags;
   try {
     const { makeClips } = await import("./make-clips.ts");
     await makeClips({
       images,
       outputs: flags.output,
       settings: settingsFromFlags(flags),
-      findModel,
+      model: flags.model ?? builtInCheckpoint(),
       pipelineOptions: {
+        hub: hubOptions({ revision, localFilesOnly, signal, onProgress: downloads.take }),
         ...given(flags, ["variant", "dtype", "device", "unet", "preset"]),
         ...numbers(flags, ["threads"]),
         ...library(),
@@ -91,13 +88,13 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
       },
       imageLimits: numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
       reporter,
-      signal: interrupt.signal,
+      signal,
     });
   } catch (error) {
     downloads.close();
     const exitCode = interrupt.exitCode();
     if (exitCode === undefined) throw error;
-    reporter.stopped(interrupt.signal.reason);
+    reporter.stopped(signal.reason);
     finish(exitCode);
   } finally {
     interrupt.release();

@@ -63,13 +63,12 @@ export async function resolveModel(name: string, options: ResolveModelOptions = 
   throwIfAborted(signal);
   const folders = repositoryFolders(options.cacheFolder ?? defaultCacheFolder(), found.repository);
   const cached = await cachedSnapshot(folders, found, variant);
-  if (localFilesOnly || (isCommit(found.revision) && cached.state === "complete")) {
-    return folderOf(cached, found, name);
-  }
+  const isFinal = localFilesOnly || (isCommit(found.revision) && cached.state === "complete");
   const hub = hubAccess(options);
-  const listing = await listOrFallBack(hub, found, cached);
-  if (listing === undefined) return folderOf(cached, found, name);
-  const folder = await downloadSnapshot(hub, folders, found, listing, variant, onProgress);
+  const listing = isFinal ? undefined : await listOrFallBack(hub, found, cached);
+  const folder = listing
+    ? await downloadSnapshot(hub, folders, found, listing, variant, onProgress)
+    : folderOf(cached, found, name);
   onProgress({ status: "ready", name: found.repository, task: "image-to-video", model: found.repository });
   return folder;
 }
@@ -111,7 +110,10 @@ async function listOrFallBack(hub: HubAccess, model: HubModel, cached: CachedSna
   }
 }
 
-/** First what tells whether this is a checkpoint at all, then its weights; the revision points here at the end. */
+/**
+ * First what tells whether this is a checkpoint at all, then its weights. The revision points here at the end: until then
+ * an older commit that is whole goes on being used where there is no network.
+ */
 async function downloadSnapshot(
   hub: HubAccess,
   folders: RepositoryFolders,
@@ -138,7 +140,7 @@ async function downloadSnapshot(
   checkModelIndex(await readJsonFile(modelIndex), `${repository}: model_index.json`);
   const shards: string[] = [];
   for (const index of indexes) shards.push(...shardsOf(await readJsonFile(join(folder, index)), index, repository));
-  await writeRef(folders, revision, commit).catch(() => {}); // a cache that is whole may be read-only
   await download([...weights, ...shards]);
+  await writeRef(folders, revision, commit).catch(() => {}); // a cache that is whole may be read-only
   return folder;
 }

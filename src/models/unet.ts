@@ -7,7 +7,7 @@ import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
 import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
-import { count, parseConfig, perLevel } from "./config.ts";
+import { count, layerCount, levelWidths, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
 const schema = z.object({
@@ -29,12 +29,12 @@ const schema = z.object({
       "CrossAttnUpBlockSpatioTemporal",
       "CrossAttnUpBlockSpatioTemporal",
     ]),
-  block_out_channels: z.array(count.multipleOf(32)).min(1).default([320, 640, 1280, 1280]),
+  block_out_channels: levelWidths.default([320, 640, 1280, 1280]),
   addition_time_embed_dim: count.multipleOf(2).default(256),
   projection_class_embeddings_input_dim: count.default(768),
-  layers_per_block: z.union([count, z.array(count)]).default(2),
+  layers_per_block: z.union([layerCount, z.array(layerCount)]).default(2),
   cross_attention_dim: z.union([count, z.array(count)]).default(1024),
-  transformer_layers_per_block: z.union([count, z.array(z.union([count, z.array(count)]))]).default(1),
+  transformer_layers_per_block: z.union([layerCount, z.array(z.union([layerCount, z.array(layerCount)]))]).default(1),
   num_attention_heads: z.union([count, z.array(count)]).default([5, 10, 20, 20]),
   num_frames: count.default(25),
   sample_size: count.nullish().transform((size) => size ?? 96),

@@ -7,12 +7,13 @@ import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
 import { samplers } from "../schedulers/samplers.ts";
 import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
+import { withLoras } from "../weights/lora/place-lora.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
 import { decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
 import { guidanceScales, isGuided } from "./guidance.ts";
-import { addLoras, type LoraSource } from "./loras.ts";
+import { type LoraSource, readLoras } from "./loras.ts";
 import { assertFitsInMemory } from "./memory.ts";
 import { latentSize, type Networks, readNetworks } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
@@ -53,7 +54,7 @@ export interface FromPretrainedOptions {
   readonly hub?: Omit<ResolveModelOptions, "variant"> | undefined;
   /**
    * What takes the place of settings that a call leaves out: the `official` ones of a published checkpoint or of its
-   * `preset.json`, or those of the reference's call. Default: `official`, where there are any.
+   * `preset.json`, or those of the reference's call. Default: `official` where there are any, else `diffusers`.
    */
   readonly preset?: PresetName | undefined;
   /** Hears of each network that is loaded, run and released. */
@@ -110,7 +111,7 @@ export class StableVideoDiffusionPipeline {
   constructor(
     checkpoint: Checkpoint,
     engine: Engine,
-    { onProgress = () => {}, preset = "official" }: Pick<FromPretrainedOptions, "onProgress" | "preset"> = {},
+    { onProgress = () => {}, preset }: Pick<FromPretrainedOptions, "onProgress" | "preset"> = {},
   ) {
     this.checkpoint = checkpoint;
     this.#engine = engine;
@@ -169,15 +170,16 @@ export class StableVideoDiffusionPipeline {
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
     const { resolveModel } = await import("../hub/resolve-model.ts");
-    const folder = await resolveModel(name, { ...hub, variant });
-    let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
-    if (unet !== undefined) {
-      const { openUnetFile, replaceUnet } = await import("../weights/single-file/unet-file.ts");
-      checkpoint = replaceUnet(checkpoint, await openUnetFile(unet));
-    }
-    if (loras !== undefined) checkpoint = { ...checkpoint, unet: await addLoras(checkpoint.unet, loras) };
+    const { openUnetFile, replaceUnet } = await import("../weights/single-file/unet-file.ts");
+    // What can be wrong here comes before what may have to be downloaded.
+    const otherUnet = unet === undefined ? undefined : await openUnetFile(unet);
+    const lorasInUse = loras === undefined ? [] : await readLoras(loras);
     const engine = await createNodeEngine({ device, threads, libraryPath });
     try {
+      const folder = await resolveModel(name, { ...hub, variant });
+      let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
+      if (otherUnet) checkpoint = replaceUnet(checkpoint, otherUnet);
+      if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
       return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset });
     } catch (error) {
       await engine.dispose();
@@ -223,7 +225,7 @@ export class StableVideoDiffusionPipeline {
 
   /** What of the settings lies far from what a published checkpoint was trained on, in words; no reason to refuse it. */
   warningsFor(settings: Settings): string[] {
-    return farFromTraining(settings, this.#networks.unet);
+    return farFromTraining(settings, this.#networks.unet, this.checkpoint.unet.configFrom);
   }
 
   #resolve(options: object): ResolvedOptions {

@@ -74,6 +74,19 @@ async function openFolder(folder: string, variant: string | undefined): Promise<
 
 /** Throws unless a `model_index.json` names the classes that a checkpoint must be made of. */
 export function checkModelIndex(modelIndex: JsonObject, path: string): void {
+  checkPipelineClass(modelIndex, path);
+  for (const [name, accepted] of Object.entries(classNames)) {
+    const entry = modelIndex[name];
+    const className: unknown = Array.isArray(entry) ? entry[1] : undefined;
+    if (typeof className !== "string") refuse(path, `names no class for ${name}, expected ${accepted[0]}`);
+    if (!accepted.some((each) => each === className)) {
+      refuse(path, `names ${printable(className)} for ${name}, expected ${accepted[0]}`);
+    }
+  }
+}
+
+/** Throws when a `model_index.json` is that of another model. */
+export function checkPipelineClass(modelIndex: JsonObject, path: string): void {
   const pipeline = modelIndex._class_name;
   if (pipeline !== "StableVideoDiffusionPipeline") {
     const kind = Object.hasOwn(modelIndex, "text_encoder") ? ", which makes pictures or clips from text" : "";
@@ -82,14 +95,6 @@ export function checkModelIndex(modelIndex: JsonObject, path: string): void {
       path,
       `${got}; expected a StableVideoDiffusionPipeline, such as stabilityai/stable-video-diffusion-img2vid-xt`,
     );
-  }
-  for (const [name, accepted] of Object.entries(classNames)) {
-    const entry = modelIndex[name];
-    const className: unknown = Array.isArray(entry) ? entry[1] : undefined;
-    if (typeof className !== "string") refuse(path, `names no class for ${name}, expected ${accepted[0]}`);
-    if (!accepted.some((each) => each === className)) {
-      refuse(path, `names ${printable(className)} for ${name}, expected ${accepted[0]}`);
-    }
   }
 }
 

@@ -81,7 +81,7 @@ it("serves the pipeline by name", async () => {
 });
 
 it("asks for the list only when everything is there, and for nothing when the commit is named", async () => {
-  const { hub, cacheFolder, resolve } = await scene();
+  const { hub, cacheFolder, resolve, events } = await scene();
   const folder = await resolve();
   await rm(join(cacheFolder, ".locks"), { recursive: true });
   hub.requests.length = 0;
@@ -89,9 +89,13 @@ it("asks for the list only when everything is there, and for nothing when the co
   expect((await readdir(cacheFolder)).filter((name) => name === ".locks")).toEqual([]); // nothing was written
   expect(hub.requests.map(({ path }) => path)).toEqual([`/api/models/${repository}/revision/main?blobs=true`]);
   hub.requests.length = 0;
+  events.length = 0;
   expect(await resolve({ revision: commit })).toBe(folder);
   expect(await resolve({ name: `${repository}@${commit}` })).toBe(folder);
+  expect(await resolve({ localFilesOnly: true })).toBe(folder);
   expect(hub.requests).toEqual([]);
+  const ready = { status: "ready", name: repository, task: "image-to-video", model: repository };
+  expect(events).toEqual([ready, ready, ready]);
 });
 
 it("reads which shards there are from the index, and takes the variant that is asked for", async () => {
@@ -126,6 +130,25 @@ it("does without the hub when it cannot be reached and the model is there", asyn
   expect(await resolve()).toBe(folder);
   expect(await resolve({ localFilesOnly: true })).toBe(folder);
   expect(await messageOf(resolve({ variant: "fp16" }))).toMatch(/the connection was refused; check the network/);
+});
+
+it("keeps to the older commit until the newer one is whole", async () => {
+  const { hub, resolve } = await scene();
+  const older = await resolve();
+  const newer = "f".repeat(40);
+  const path = "vae/diffusion_pytorch_model.safetensors";
+  const { bytes, isLarge } = hub.files.get(path)!;
+  hub.files.set(path, { bytes: Buffer.concat([bytes, Buffer.from("longer")]), isLarge });
+  hub.commit = newer;
+  hub.misbehave = ({ host }, response) => {
+    if (host === "store") response.destroy();
+    return host === "store";
+  };
+  expect(await messageOf(resolve())).toMatch(/the connection was dropped/);
+  expect(await resolve({ localFilesOnly: true })).toBe(older);
+  hub.misbehave = () => false;
+  expect(await resolve()).toContain(newer);
+  expect(await resolve({ localFilesOnly: true })).toContain(newer);
 });
 
 it("asks nobody when only local files may be used", async () => {

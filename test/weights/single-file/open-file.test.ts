@@ -111,6 +111,19 @@ describe("a checkpoint in a single file", () => {
     expect(performance.now() - start).toBeLessThan(5_000);
   });
 
+  it("takes no time over a hostile number of levels", async () => {
+    const level = { dtype: "uint8", shape: [1], data: new Uint8Array(1) } as const;
+    const names = Array.from({ length: 60_000 }, (_, index) => `down_blocks.${index}.resnets.0.temporal_res_block.x`);
+    const path = await write("unet.safetensors", {
+      "conv_in.weight": level,
+      ...Object.fromEntries(names.map((name) => [name, level])),
+    });
+    const start = performance.now();
+    const { message } = await errorOf(() => openUnetFile(path));
+    expect(message).toBe(`${path}: has 60000 levels in down_blocks, expected 16 at most`);
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
   it("may hold what is ignored in any number format", async () => {
     const path = await write("svd.safetensors", {
       ...(await readStored()),
