@@ -22,7 +22,9 @@ export async function cachedSnapshot(
   const folder = commit === undefined ? undefined : join(folders.snapshots, commit);
   const paths = folder === undefined ? [] : await filesIn(folder);
   if (commit === undefined || folder === undefined || paths.length === 0) {
-    return { state: "missing", problem: `is not in the cache ${folders.cache} at revision ${revision}` };
+    const isBegun = (await readdir(folders.snapshots).catch(() => [])).length > 0;
+    const place = isBegun ? `is in the cache ${folders.cache}, but not whole` : `is not in the cache ${folders.cache}`;
+    return { state: "missing", problem: `${place} at revision ${revision}` };
   }
   const problem = await snapshotProblem(folder, paths, variant, repository);
   if (problem === undefined) return { state: "complete", folder, commit };

@@ -94,7 +94,7 @@ function hubAccess(options: ResolveModelOptions): HubAccess {
 function folderOf(cached: CachedSnapshot, { repository }: HubModel, name: string): string {
   if (cached.state === "complete") return cached.folder;
   throw hubError(
-    `${repository} ${cached.problem}, and localFilesOnly (or HF_HUB_OFFLINE) forbids to download; ` +
+    `${repository} ${cached.problem}, and nothing may be downloaded here (as with localFilesOnly or HF_HUB_OFFLINE); ` +
       `run "stillmotion models pull ${name}" while there is a network`,
   );
 }

@@ -1,9 +1,19 @@
-import { readdir, readFile } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readClipMetadata } from "../../src/video/read-metadata.ts";
 import { readSafetensors } from "../../src/weights/safetensors-file.ts";
-import { jsonLines, otherPicture, picture, scratchFolder, small, start, stillmotion } from "./command.ts";
+import {
+  checkpoint,
+  jsonLines,
+  otherPicture,
+  picture,
+  scratchFolder,
+  small,
+  start,
+  stillmotion,
+  stillmotionHere,
+} from "./command.ts";
 
 const formats = ["mp4", "gif", "webp", "png", "safetensors"];
 
@@ -35,6 +45,32 @@ it("writes a clip in every format, and the same seed gives the same bytes, quiet
     const [bytes, bytesAgain] = [name, name.replace("first", "again")].map((each) => readFile(join(folder, each)));
     expect((await bytes!).equals(await bytesAgain!), name).toBe(true);
   }
+});
+
+it("samples a UNet of AnimateLCM as it was made for, and the clip says so", async () => {
+  const folder = await scratchFolder();
+  const unet = join(folder, "AnimateLCM-SVD-xt.safetensors");
+  await cp(join(checkpoint, "unet", "diffusion_pytorch_model.safetensors"), unet);
+  const args = ["generate", picture, "-o", join(folder, "clip.gif"), ...small.slice(0, -2), "--unet", unet];
+  const { code, stderr } = await stillmotionHere(args);
+  expect(code).toBe(0);
+  expect(stderr).toContain("two-levels-fp32: 2 frames of 64x64, 4 steps, preset animate-lcm\n");
+  const { settings } = await readClipMetadata(join(folder, "clip.gif"));
+  expect(settings).toMatchObject({
+    unet: "AnimateLCM-SVD-xt.safetensors",
+    preset: "animate-lcm",
+    scheduler: "animate-lcm",
+    numInferenceSteps: 4,
+    minGuidanceScale: 1,
+    maxGuidanceScale: 1,
+  });
+  const asked = ["--steps", "2", "--max-guidance-scale", "1.2"];
+  expect(await stillmotionHere([...args, ...asked])).toMatchObject({ code: 0 });
+  expect((await readClipMetadata(join(folder, "clip.gif"))).settings).toMatchObject({
+    scheduler: "animate-lcm",
+    numInferenceSteps: 2,
+    maxGuidanceScale: 1.2,
+  });
 });
 
 it("streams events that a program can read, and nothing else", async () => {

@@ -196,7 +196,11 @@ it.each([
     1,
     "./nowhere: there is no such folder; expected a folder in diffusers layout, a file",
   ],
-  ["generate --model svd-xt --local-files-only", 1, "and --local-files-only (or HF_HUB_OFFLINE) forbids to download"],
+  [
+    "generate --model svd-xt --local-files-only",
+    1,
+    "and nothing may be downloaded here (as with --local-files-only or HF_HUB_OFFLINE)",
+  ],
   [
     "generate --model test/checkpoints/two-levels-fp32 --revision main",
     2,

@@ -154,7 +154,7 @@ it("keeps to the older commit until the newer one is whole", async () => {
 it("asks nobody when only local files may be used", async () => {
   const { hub, cacheFolder, resolve } = await scene();
   expect(await messageOf(resolve({ localFilesOnly: true }))).toBe(
-    `${repository} is not in the cache ${cacheFolder} at revision main, and localFilesOnly (or HF_HUB_OFFLINE) forbids to download; ` +
+    `${repository} is not in the cache ${cacheFolder} at revision main, and nothing may be downloaded here (as with localFilesOnly or HF_HUB_OFFLINE); ` +
       `run "stillmotion models pull ${repository}" while there is a network`,
   );
   const folder = await resolve();

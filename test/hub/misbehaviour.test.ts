@@ -402,6 +402,9 @@ it("leaves a part that can be continued when it is stopped", async () => {
   await expect(resolve({ signal: controller.signal })).rejects.toMatchObject({ code: "aborted" });
   expect(incomplete(await cached())).toEqual([`blobs/${hashOf(hub.files.get(unet)!)}.stillmotion.incomplete`]);
   expect(events.at(-1)!.status).not.toBe("ready");
+  expect(await messageOf(resolve({ localFilesOnly: true }))).toMatch(
+    / is in the cache .*, but not whole at revision main, /,
+  );
   hub.requests.length = 0;
   expect((await readFile(join(await resolve(), unet))).equals(bytes)).toBe(true);
   expect(hub.requests.find(({ host }) => host === "store")!.headers.range).toMatch(/^bytes=1[0-5]\d{5}-$/);

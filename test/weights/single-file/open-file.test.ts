@@ -278,6 +278,15 @@ describe("a UNet in a file of its own", () => {
     expect([...replaced.unet.tensors.keys()].sort()).toEqual([...base.unet.tensors.keys()].sort());
   });
 
+  it("is refused where neither its widths nor the checkpoint tell its heads", async () => {
+    const checkpoints = join(import.meta.dirname, "../../checkpoints");
+    const base = await openCheckpoint(join(checkpoints, "two-levels-fp32"));
+    const unet = await openUnetFile(join(checkpoints, "four-levels-bf16/unet/diffusion_pytorch_model.safetensors"));
+    expect(() => replaceUnet(base, unet)).toThrow(
+      "diffusion_pytorch_model.safetensors: its UNet has attention at widths of 32, 32, 32, 64, expected multiples of 64, the size of a head",
+    );
+  });
+
   it("brings the frames that its name tells", async () => {
     const tensors = diffusersTensors(await readStored(), (await readLayout()).unet);
     const unet = await openUnetFile(await write("AnimateLCM-SVD-xt-1.1.safetensors", tensors));
