@@ -63,7 +63,7 @@ export async function contest(
 }
 
 /** Throws when the difference is above the tolerance, or no number. */
-export function assertAgrees(name: string, difference: number, tolerance: number | undefined, expected: string): void {
+function assertAgrees(name: string, difference: number, tolerance: number | undefined, expected: string): void {
   if (tolerance === undefined || difference <= tolerance) return;
   throw new Error(
     `${name} differs from ${expected} by ${difference.toExponential(1)} (relative L2), ` +

@@ -1,7 +1,7 @@
 /** On which machine was it, with which versions, when and how? What every section ends with. */
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem, type } from "node:os";
-import type { Outcome } from "./contest.ts";
+import type { Measurement } from "./measurement.ts";
 import type { BenchOptions } from "./options.ts";
 import { gigabytes } from "./report.ts";
 
@@ -11,7 +11,7 @@ const instructionSets = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_i
 /** With the load average of the last quarter of an hour: well above the threads in use, other work disturbed the times. */
 export function circumstances(
   { threads, command }: Pick<BenchOptions, "threads" | "command">,
-  outcomes: readonly Pick<Outcome, "measurements">[],
+  outcomes: readonly { measurements: readonly Pick<Measurement, "versions">[] }[],
 ): string {
   const [first, ...others] = cpus();
   const machine = [

@@ -9,6 +9,7 @@ import { type CheckpointName, checkpointTitles } from "./checkpoints.ts";
 import { benchClip } from "./clip.ts";
 import { benchDecode } from "./decode.ts";
 import { benchLoad } from "./load.ts";
+import { benchMemory } from "./memory.ts";
 import type { Subject, Workload } from "./options.ts";
 import { pythonEnvironment } from "./python-environment.ts";
 import { benchQuality } from "./quality.ts";
@@ -42,6 +43,7 @@ const subjects: Readonly<Record<string, Subject>> = {
   unet: benchUnet,
   decode: benchDecode,
   clip: benchClip,
+  memory: benchMemory,
   quality: benchQuality,
 };
 for (const subject of positionals) oneOf("subject", subject, Object.keys(subjects));

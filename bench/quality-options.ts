@@ -8,7 +8,7 @@ export interface QualityCase {
   readonly options: readonly SpeedOption[];
 }
 
-export interface SpeedOption {
+interface SpeedOption {
   readonly name: string;
   /** On top of the case's. */
   readonly settings?: Readonly<Record<string, unknown>>;

@@ -44,13 +44,17 @@ export function printMeasurement(
   { runSeconds, runCpuSeconds }: Stopwatch,
   others: Pick<Measurement, "loadSeconds" | "warmUpSeconds" | "denoiseSeconds" | "outsideShares">,
 ): void {
-  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
   const measurement: Measurement = {
     runSeconds,
     runCpuSeconds,
     peakBytes: peakResidentBytes(),
-    versions: { "onnxruntime-node": version, node: process.versions.node },
+    versions: ownVersions(),
     ...others,
   };
   process.stdout.write(`${JSON.stringify(measurement)}\n`);
+}
+
+export function ownVersions(): Record<string, string> {
+  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+  return { "onnxruntime-node": version, node: process.versions.node };
 }
