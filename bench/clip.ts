@@ -37,7 +37,8 @@ ${ratioTable(outcomes)}
 
 From the picture to the frames, with guidance; the first clip has one step. Ours loads each network within the clip and
 releases it, theirs holds all of them. Of our time outside ONNX Runtime, at most: ${outside.join(", ")}.
-Processes each: ${rounds}, timed clips in each: ${runs}. ${absent}
+Processes each: ${rounds}, timed clips in each: ${runs}.${absent}
+
 ${circumstances(options, outcomes)}`;
     yield { title, text };
   }

@@ -20,28 +20,30 @@ export async function decodeWindowsSection(options: BenchOptions, workload: Work
   const checkpoint = await benchCheckpoint(workload.checkpoint, options);
   const inputsFile = await decodeInputs(scratchFolder, checkpoint, workload.size);
   const contestants: Contestant[] = [];
-  const windowOf: number[] = [];
+  const entries: { side: string; window: number }[] = [];
   for (const window of [frames, ...windows.filter((window) => window < frames)]) {
     const more = ["--window", String(window)];
     const call = { program: "decode", checkpoint: checkpoint.folder, inputsFile, runs: 0, more } as const;
     for (const { tolerance, ...contestant } of (await entrants(options, call, isEagerFp32)).contestants) {
+      const name = `${contestant.name}, ${window === frames ? "all at once" : `window ${window}`}`;
       // All frames at once must agree; how far windows are from that is what the table tells.
-      contestants.push(window === frames ? { ...contestant, tolerance } : contestant);
-      windowOf.push(window);
+      contestants.push({ ...contestant, name, ...(window === frames ? { tolerance } : {}) });
+      entries.push({ side: contestant.name, window });
     }
   }
   const outcomes = await contest(contestants, { rounds: 1, log });
 
-  const rows = outcomes.map(({ name, measurements: [measurement], results }, index) => {
-    const window = windowOf[index]!;
-    const atOnce = outcomes.find((other) => other.name === name)!; // windows of all frames come first
+  const rows = entries.map(({ side, window }, index) => {
+    const { measurements, results } = outcomes[index]!;
+    const [measurement] = measurements;
+    const atOnce = outcomes[entries.findIndex((entry) => entry.side === side && entry.window === frames)]!;
     const [got, expected] = [results, atOnce.results].map((result) => result.frames as FloatTensor) as [
       FloatTensor,
       FloatTensor,
     ];
     const isBorder = (frame: number) => frame % window === 0;
     return [
-      ...[name, window === frames ? "all" : String(window)],
+      ...[side, window === frames ? "all" : String(window)],
       ...[seconds(measurement!.loadSeconds + measurement!.warmUpSeconds), gigabytes(measurement!.peakBytes)],
       ...(window === frames
         ? ["", ""]

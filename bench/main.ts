@@ -53,7 +53,12 @@ const folder = ".bench";
 await mkdir(folder, { recursive: true });
 const scratchFolder = await mkdtemp(join(folder, "run-"));
 process.once("exit", () => rmSync(scratchFolder, { recursive: true, force: true }));
-process.once("SIGINT", () => process.exit(130));
+for (const [signal, exitCode] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.once(signal, () => process.exit(exitCode));
+}
 
 const options = {
   folder,

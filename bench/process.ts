@@ -37,10 +37,14 @@ async function run(
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     complaints += text;
   });
+  // A bench that is ended leaves no program behind.
+  const stop = () => child.kill();
+  process.once("exit", stop);
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve([code, signal]));
   });
+  process.off("exit", stop);
   if (code !== 0) {
     const end = `${program} ${args.join(" ")} ended with ${signal ?? `exit code ${code}`}`;
     throw new Error(`${end}\n${complaints.split("\n").slice(-40).join("\n")}`);

@@ -33,7 +33,7 @@ const tolerances: Readonly<Record<Side["dtype"], number>> = { fp32: 1e-4, bf16: 
 
 export interface Entrants {
   readonly contestants: readonly Contestant[];
-  /** Who could not compete, and why, in a sentence for the report; empty when all could. */
+  /** Who could not compete, and why, in a line for the report; empty when all could. */
   readonly absent: string;
 }
 
@@ -62,7 +62,7 @@ export async function entrants(
   const problem = wanted.some(({ isCompiled }) => isCompiled) ? await compilerProblem(options) : undefined;
   const able = wanted.filter(({ isCompiled }) => !(isCompiled && problem));
   const contestants = able.map((side) => ({ ...asContestant(options, side, call), tolerance: tolerances[side.dtype] }));
-  const absent = problem ? `Without the compiled sides, as torch.compile does not work here: ${problem}\n` : "";
+  const absent = problem ? `\nWithout the compiled sides, as torch.compile does not work here: ${problem}` : "";
   return { contestants, absent };
 }
 

@@ -28,7 +28,8 @@ export async function* benchUnet(options: BenchOptions): AsyncGenerator<Section>
 
 ${ratioTable(outcomes)}
 
-One evaluation, batch 1. Processes each: ${rounds}, timed steps in each: ${runs}. ${absent}
+One evaluation, batch 1. Processes each: ${rounds}, timed steps in each: ${runs}.${absent}
+
 ${circumstances(options, outcomes)}`;
     yield { title, text };
   }
