@@ -63,7 +63,7 @@ function reader(
     for (let done = 0; done < wanted.length; ) {
       const read = readSync(file, wanted, done, wanted.length - done, offset + start * size + done);
       if (read === 0)
-        throw new StillmotionError("invalid-checkpoint", `${path} ends before the tensor at byte ${offset}`);
+        throw new StillmotionError("invalid-checkpoint", `${path} ends before the tensor at byte ${offset} does`);
       done += read;
     }
     return wanted;

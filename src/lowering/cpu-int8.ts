@@ -6,9 +6,9 @@
  */
 import { addInt8Weight, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
-import { elementCount } from "../tensor.ts";
-import type { Weight } from "../weights/view.ts";
-import { activate, createCpuLowering, crop } from "./cpu-fp32.ts";
+import { elementCount, sameShape } from "../tensor.ts";
+import { reshaped, type Weight } from "../weights/view.ts";
+import { activate, createCpuFp32Lowering, createCpuLowering, crop } from "./cpu-fp32.ts";
 import { type StoredValue, stored } from "./cpu-values.ts";
 import { normaliseTokens } from "./group-norm.ts";
 import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
@@ -22,6 +22,7 @@ import { parameter } from "./parameter.ts";
 const fewestChannels = 32;
 
 export function createCpuInt8Lowering(graph: Graph): Lowering {
+  const exact = createCpuFp32Lowering(graph);
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
 
   return createCpuLowering(graph, (fp32) => {
@@ -64,9 +65,11 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       },
 
       conv2d(x, weight, bias, { stride, padding }) {
+        const [outputs, inputs, ...kernel] = weight.shape as [number, number, number, number];
+        // One tap takes a map past a block, as it is and not normalised: the clip is 9 dB nearer with it in fp32.
+        if (sameShape(kernel, [1, 1])) return fp32.linear(x, reshaped(weight, [outputs, inputs]), bias);
         if (!multipliesBytes(x, weight)) return fp32.conv2d(x, weight, bias, { stride, padding });
         const quantised = quantise(x);
-        const kernel = weight.shape.slice(2) as [number, number];
         const pixels = neighbouringPixels(quantised.bytes, quantised.zeroPoint, { kernel, stride, padding });
         const matrix = int8(weight);
         return lastOf(x, product(quantised, pixels, matrix, bias && parameter(graph, bias)));
@@ -95,6 +98,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const parts = values.map((part) => stored(part, "last"));
         return lastOf(values[0]!, ops.concat(parts, axis));
       },
+
+      exactly: (x, write) => ({ ...write({ ...x, lowering: exact }), lowering: x.lowering }),
 
       upsampleNearest(x, height, width) {
         const [frames, h, w, channels] = x.shape as [number, number, number, number];

@@ -1,26 +1,45 @@
 /** How does a convolution become one product? Each output's neighbourhood is laid out as one row ("im2col"). */
-import type { Edge } from "../onnx/graph.ts";
+import { addConstant, type Edge } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import type { Padding } from "./lowering.ts";
 
-/** (frames, height, width, channels) -> (frames, out height, out width, taps * channels), the taps row by row. */
-export function neighbouringPixels(
-  x: Edge,
-  outside: Edge,
-  options: { kernel: readonly [number, number]; stride: number; padding: Padding },
-): Edge {
-  const { kernel, stride, padding } = options;
+interface Window {
+  readonly kernel: readonly [number, number];
+  readonly stride: number;
+  readonly padding: Padding;
+}
+
+/**
+ * (frames, height, width, channels) -> (frames, out height, out width, taps * channels), the taps row by row.
+ *
+ * One Gather by numbers of pixels, where the pixel after the last is `outside`: it copies once and in several threads,
+ * where a Slice for each tap and a Concat copy twice in one.
+ */
+export function neighbouringPixels(x: Edge, outside: Edge, window: Window): Edge {
+  const [frames, height, width, channels] = x.shape as [number, number, number, number];
+  const pixels = ops.reshape(x, [frames, height * width, channels]);
+  const extended = ops.pad(pixels, [0, 0, 0], [0, 1, 0], outside);
+  const { numbers, outHeight, outWidth } = pixelNumbers(height, width, window);
+  const name = `pixels:${height}x${width}:${JSON.stringify(window)}`;
+  const indices = addConstant(x.graph, { dtype: "int32", shape: [numbers.length], data: numbers }, name);
+  const taps = window.kernel[0] * window.kernel[1];
+  return ops.reshape(ops.gather(extended, indices, 1), [frames, outHeight, outWidth, taps * channels]);
+}
+
+/** Which pixel each tap of each output reads; those outside have the number after the last. */
+function pixelNumbers(height: number, width: number, { kernel, stride, padding }: Window) {
   const [top, left, bottom, right] = padding;
-  const padded = ops.pad(x, [0, top, left, 0], [0, bottom, right, 0], outside);
-  const [, height, width] = padded.shape as [number, number, number, number];
-  const taps = Array.from({ length: kernel[0] * kernel[1] }, (_, tap) => {
-    const [row, column] = [Math.floor(tap / kernel[1]), tap % kernel[1]];
-    return ops.sliceAxes(padded, [
-      { axis: 1, start: row, end: height - kernel[0] + row + 1, step: stride },
-      { axis: 2, start: column, end: width - kernel[1] + column + 1, step: stride },
-    ]);
+  const outHeight = Math.floor((height + top + bottom - kernel[0]) / stride) + 1;
+  const outWidth = Math.floor((width + left + right - kernel[1]) / stride) + 1;
+  const taps = kernel[0] * kernel[1];
+  const numbers = Int32Array.from({ length: outHeight * outWidth * taps }, (_, index) => {
+    const [output, tap] = [Math.floor(index / taps), index % taps];
+    const y = Math.floor(output / outWidth) * stride - top + Math.floor(tap / kernel[1]);
+    const x = (output % outWidth) * stride - left + (tap % kernel[1]);
+    const isInside = y >= 0 && y < height && x >= 0 && x < width;
+    return isInside ? y * width + x : height * width;
   });
-  return ops.concat(taps, 3);
+  return { numbers, outHeight, outWidth };
 }
 
 /** (frames, ..., channels) -> (frames, ..., 3 * channels): the frame before, the frame itself and the one after. */

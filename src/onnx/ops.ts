@@ -69,29 +69,23 @@ export function concat(values: readonly Edge[], axis: number): Edge {
 
 /** Rows `start` to `end` (exclusive) of one axis. */
 export function slice(x: Edge, axis: number, start: number, end: number): Edge {
-  return sliceAxes(x, [{ axis, start, end }]);
+  if (start < 0 || end > size(x, axis) || start >= end) {
+    throw graphError(x.graph, `Slice ${start}..${end} of [${x.shape}] on axis ${axis}`);
+  }
+  const [from, to, axes] = [start, end, axis].map((n) => int64s(x.graph, [n]));
+  return addNode("Slice", [x, from, to, axes], { dtype: x.dtype, shape: x.shape.with(axis, end - start) });
 }
 
-/** Rows `start` to `end` (exclusive) of several axes at once, each `step` apart. */
-export function sliceAxes(
-  x: Edge,
-  parts: readonly { axis: number; start: number; end: number; step?: number }[],
-): Edge {
-  let { shape } = x;
-  for (const { axis, start, end, step = 1 } of parts) {
-    if (start < 0 || end > size(x, axis) || start >= end) {
-      throw graphError(x.graph, `Slice ${start}..${end} of [${x.shape}] on axis ${axis}`);
-    }
-    shape = shape.with(axis, Math.ceil((end - start) / step));
-  }
-  const [starts, ends, axes, steps] = [
-    parts.map(({ start }) => start),
-    parts.map(({ end }) => end),
-    parts.map(({ axis }) => axis),
-    parts.map(({ step = 1 }) => step),
-  ].map((values) => int64s(x.graph, values));
-  const areAdjacent = parts.every(({ step = 1 }) => step === 1);
-  return addNode("Slice", [x, starts, ends, axes, areAdjacent ? undefined : steps], { dtype: x.dtype, shape });
+/** The items of one axis whose numbers `indices` (one axis) lists. */
+export function gather(x: Edge, indices: Edge, axis: number): Edge {
+  const [count] = dimensions(indices, 1);
+  size(x, axis);
+  return addNode(
+    "Gather",
+    [x, indices],
+    { dtype: x.dtype, shape: x.shape.with(axis, count!) },
+    { attributes: { axis } },
+  );
 }
 
 /** `value` (a scalar) `before` and `after` each axis. */

@@ -34,8 +34,9 @@ export interface FromPretrainedOptions {
   /** Files to read where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. */
   readonly variant?: string | undefined;
   /**
-   * Arithmetic of the UNet, whatever format its weights are stored in: `fp32`, which `auto` chooses, or `int8`, which takes
-   * about a third of the time and memory and differs from fp32 about as much as bf16 does. The other networks run in fp32.
+   * Arithmetic of the UNet, whatever format its weights are stored in: `fp32`, which `auto` chooses, or `int8`, which is
+   * faster, takes less memory, and makes a clip 64 dB from fp32's with the built-in checkpoint (bf16 in diffusers: 66 dB).
+   * The other networks run in fp32.
    */
   readonly dtype?: "auto" | Dtype | undefined;
   /** Where graphs run: `cpu`, which `auto` chooses. */
