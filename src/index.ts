@@ -8,6 +8,7 @@ export type { ImageSource } from "./image/read-source.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
 export type { DenoiseStep } from "./pipeline/denoise.ts";
+export type { Dtype } from "./pipeline/dtypes.ts";
 export type { LoraSource } from "./pipeline/loras.ts";
 export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
 export type { Preset, PresetName } from "./pipeline/presets.ts";

@@ -1,5 +1,6 @@
 /** What does `stillmotion generate` take, and what does it do? Pictures in, one clip of each out. */
 import { Command, type OptionValues } from "commander";
+import { dtypes } from "../pipeline/dtypes.ts";
 import { loraFromText } from "../pipeline/loras.ts";
 import { numberFromText } from "../pipeline/option-text.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -55,7 +56,11 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
     )
     .option("--revision <name>", "of a model of the hub: a branch, a tag or a commit (default: main)")
     .option("--local-files-only", "download no model; use what is in the cache")
-    .option("--dtype <type>", "arithmetic: auto or fp32 (default: auto, which is fp32)")
+    .option(
+      "--dtype <type>",
+      `arithmetic of the UNet: ${dtypes.join(", ")}; int8 is faster and 64 dB from fp32 with the built-in checkpoint ` +
+        "(default: auto, which is fp32)",
+    )
     .option("--device <name>", "auto or cpu (default: auto, which is cpu)")
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
     .optionsGroup("Limits for pictures:")

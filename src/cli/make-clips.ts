@@ -60,7 +60,8 @@ export async function makeClips(job: ClipsJob): Promise<void> {
 
     const result = await pipeline.generate(images, { ...settings, latents, outputType: "floats", signal });
     const parts = { ...unetOf(job.pipelineOptions), ...lorasOf(job.pipelineOptions) };
-    const metadata = { ...result.settings, model, preset, ...parts, ...versions(job.pipelineOptions) };
+    const { dtype } = pipeline;
+    const metadata = { ...result.settings, model, preset, dtype, ...parts, ...versions(job.pipelineOptions) };
     const files: WrittenFiles[] = [];
     const total = clipPaths.flat().length;
     for (const [index, floatFrames] of result.frames.entries()) {

@@ -26,8 +26,8 @@ const logFatal = 4;
 /** `ExecutionMode`, `GraphOptimizationLevel`, `OrtAllocatorType`, `OrtMemType`. */
 const sequential = 0;
 const optimiseAll = 99;
-const deviceAllocator = 0;
-const defaultMemory = 0;
+export const deviceAllocator = 0;
+export const defaultMemory = 0;
 
 export function startRuntime(api: OrtApi): Runtime {
   const environment = api.CreateEnv(logFatal, "stillmotion");

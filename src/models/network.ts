@@ -31,6 +31,7 @@ export function writeNetwork(
   const model: Model = {
     name,
     weightsFolder: component.weightsFolder,
+    prepared: graph.prepared,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes, and LoRAs make them many.
     get bytes() {
       return serialise(graph);

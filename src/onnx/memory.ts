@@ -1,4 +1,7 @@
-/** How much memory will a graph take? The weights in working precision, and the most that is alive at once while it runs. */
+/**
+ * How much memory will a graph take? The weights in working precision, and what comes on top: while it is loaded, prepared
+ * weights a second time, which the session packs for itself; while it runs, the most that is alive at once.
+ */
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import type { Edge, Graph } from "./graph.ts";
 
@@ -33,7 +36,8 @@ export function estimateMemory(graph: Graph): number {
       }
     }
   }
-  return overheadBytes + weightsBytes + arenaSlack * peakBytes;
+  const preparedBytes = graph.prepared.reduce((sum, { matrix }) => sum + sizeBytes(graph.edges.get(matrix)!), 0);
+  return overheadBytes + weightsBytes + Math.max(preparedBytes, arenaSlack * peakBytes);
 }
 
 function sizeBytes({ shape, dtype }: Edge): number {

@@ -1,7 +1,7 @@
 /** Which operators may a graph use, and what shape does each give? One function an operator, each with its shape rule. */
 import { type DataType, elementCount, sameShape } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import { addConstant, addNode, type Edge, type Graph, graphError } from "./graph.ts";
+import { addConstant, addNode, addNodeWithOutputs, type Edge, type Graph, graphError } from "./graph.ts";
 
 const microsoft = { domain: "com.microsoft" } as const;
 
@@ -20,7 +20,10 @@ function int64s(graph: Graph, values: readonly number[]): Edge {
 export const add = (a: Edge, b: Edge): Edge => elementwise("Add", a, b);
 export const subtract = (a: Edge, b: Edge): Edge => elementwise("Sub", a, b);
 export const multiply = (a: Edge, b: Edge): Edge => elementwise("Mul", a, b);
+export const divide = (a: Edge, b: Edge): Edge => elementwise("Div", a, b);
+export const maximum = (a: Edge, b: Edge): Edge => elementwise("Max", a, b);
 export const sigmoid = (x: Edge): Edge => unary("Sigmoid", x);
+export const absolute = (x: Edge): Edge => unary("Abs", x);
 export const sqrt = (x: Edge): Edge => unary("Sqrt", x);
 export const reciprocal = (x: Edge): Edge => unary("Reciprocal", x);
 export const sin = (x: Edge): Edge => unary("Sin", x);
@@ -73,6 +76,24 @@ export function slice(x: Edge, axis: number, start: number, end: number): Edge {
   return addNode("Slice", [x, from, to, axes], { dtype: x.dtype, shape: x.shape.with(axis, end - start) });
 }
 
+/** The items of one axis whose numbers `indices` (one axis) lists. */
+export function gather(x: Edge, indices: Edge, axis: number): Edge {
+  const [count] = dimensions(indices, 1);
+  size(x, axis);
+  return addNode(
+    "Gather",
+    [x, indices],
+    { dtype: x.dtype, shape: x.shape.with(axis, count!) },
+    { attributes: { axis } },
+  );
+}
+
+/** `value` (a scalar) `before` and `after` each axis. */
+export function pad(x: Edge, before: readonly number[], after: readonly number[], value: Edge): Edge {
+  const shape = x.shape.map((length, axis) => length + before[axis]! + after[axis]!);
+  return addNode("Pad", [x, int64s(x.graph, [...before, ...after]), value], { dtype: x.dtype, shape });
+}
+
 /** The input repeated along axes of size 1. */
 export function expand(x: Edge, shape: readonly number[]): Edge {
   broadcast(x, { ...x, shape });
@@ -100,6 +121,64 @@ export function matmul(a: Edge, b: Edge): Edge {
   return addNode("MatMul", [a, b], { dtype: a.dtype, shape: [rows!, columns!] });
 }
 
+/** A tensor as bytes: `bytes` - `zeroPoint` times `scale`. */
+export interface QuantisedEdge {
+  readonly bytes: Edge;
+  readonly scale: Edge;
+  readonly zeroPoint: Edge;
+}
+
+/** To uint8 with one scale and zero point, found in the values of the run. */
+export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
+  const [bytes, scale, zeroPoint] = addNodeWithOutputs(
+    "DynamicQuantizeLinear",
+    [x],
+    [
+      { dtype: "uint8", shape: x.shape },
+      { dtype: "float32", shape: [] },
+      { dtype: "uint8", shape: [] },
+    ],
+  ) as [Edge, Edge, Edge];
+  return { bytes, scale, zeroPoint };
+}
+
+/** (rows, columns) to int8 with a scale for each column, around 0. */
+export function quantizeColumns(x: Edge, scales: Edge): Edge {
+  const [, columns] = dimensions(x, 2);
+  if (!sameShape(scales.shape, [columns!])) {
+    throw graphError(x.graph, `QuantizeLinear of [${x.shape}] with [${scales.shape}] scales`);
+  }
+  return addNode(
+    "QuantizeLinear",
+    [x, scales, int8Zeros(x.graph, columns!)],
+    { dtype: "int8", shape: x.shape },
+    { attributes: { axis: 1 } },
+  );
+}
+
+/** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
+export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edge, bias?: Edge): Edge {
+  const { bytes, scale, zeroPoint } = x;
+  const [rows, inner] = dimensions(bytes, 2);
+  const [expected, columns] = dimensions(weight, 2);
+  if (inner !== expected || !sameShape(scales.shape, [columns!])) {
+    throw graphError(
+      bytes.graph,
+      `MatMulIntegerToFloat of [${bytes.shape}] and [${weight.shape}], scales [${scales.shape}]`,
+    );
+  }
+  return addNode(
+    "MatMulIntegerToFloat",
+    [bytes, weight, scale, scales, zeroPoint, int8Zeros(bytes.graph, columns!), bias],
+    { dtype: "float32", shape: [rows!, columns!] },
+    microsoft,
+  );
+}
+
+function int8Zeros(graph: Graph, count: number): Edge {
+  return addConstant(graph, { dtype: "int8", shape: [count], data: new Int8Array(count) });
+}
+
 /** 2-D convolution: x (batch, in, height, width), weight (out, in, kernel height, kernel width). */
 export function conv(
   x: Edge,
@@ -122,6 +201,7 @@ export function conv(
 }
 
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
+export const reduceMax = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMax", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
 
 /** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */

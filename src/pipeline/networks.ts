@@ -12,8 +12,14 @@ export type Networks = ReturnType<typeof readNetworks>;
 /**
  * Reads the configurations of a checkpoint and checks that its parts fit each other. Each of `write` gives a network for
  * one size; sizes are in pixels of its input, latent pixels for the UNet and the decoder.
+ *
+ * @param createUnetLowering for a UNet that runs in another precision than the other networks
  */
-export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLowering) {
+export function readNetworks(
+  checkpoint: Checkpoint,
+  createLowering: CreateLowering,
+  createUnetLowering: CreateLowering = createLowering,
+) {
   const clip = clipVisionConfig(checkpoint.imageEncoder.config);
   const vae = vaeConfig(checkpoint.vae.config);
   const denoiser = unetConfig(checkpoint.unet.config);
@@ -33,8 +39,12 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
   assertFits("unet/config.json: added time ids", denoiser.addedTimeIds, "fps, motion bucket and noise strength", 3);
   const encoder = vaeHalf(checkpoint.vae, "encoder");
   const decoder = vaeHalf(checkpoint.vae, "decoder");
-  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network) =>
-    keepLast((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
+  const write = <Size>(
+    stage: Stage,
+    component: Component,
+    network: (size: Size) => Network,
+    lowering: CreateLowering = createLowering,
+  ) => keepLast((size: Size) => writeNetwork(stage, component, lowering, network(size)));
   return {
     clip,
     vae,
@@ -42,7 +52,7 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
-      unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size)),
+      unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size), createUnetLowering),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
     },
   };

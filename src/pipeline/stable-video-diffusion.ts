@@ -12,6 +12,7 @@ import type { Checkpoint } from "../weights/types.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
 import { decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
+import { type Dtype, resolveDtype, unetLowering } from "./dtypes.ts";
 import { guidanceScales, isGuided } from "./guidance.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
 import { assertFitsInMemory } from "./memory.ts";
@@ -33,8 +34,12 @@ import { type ProgressEvent, type StageContext, withSession } from "./stages.ts"
 export interface FromPretrainedOptions {
   /** Files to read where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. */
   readonly variant?: string | undefined;
-  /** Arithmetic. This version computes in `fp32`, which `auto` chooses; weights may be stored in any format. */
-  readonly dtype?: "auto" | "fp32" | undefined;
+  /**
+   * Arithmetic of the UNet, whatever format its weights are stored in: `fp32`, which `auto` chooses, or `int8`, which is
+   * faster, takes less memory, and makes a clip 64 dB from fp32's with the built-in checkpoint (bf16 in diffusers: 66 dB).
+   * The other networks run in fp32.
+   */
+  readonly dtype?: "auto" | Dtype | undefined;
   /** Where graphs run: `cpu`, which `auto` chooses. */
   readonly device?: string | undefined;
   /** Threads that one operator may use. Default: as many as the machine runs at once. */
@@ -105,18 +110,21 @@ export class StableVideoDiffusionPipeline {
   readonly #networks: Networks;
   /** Where settings come from that a call leaves out. */
   readonly preset: Preset;
+  /** The arithmetic of the UNet. */
+  readonly dtype: Dtype;
   readonly #onProgress: (event: ProgressEvent) => void;
 
   /** For an engine of your own; {@link fromPretrained} is the usual way. The pipeline disposes of the engine. */
   constructor(
     checkpoint: Checkpoint,
     engine: Engine,
-    { onProgress = () => {}, preset }: Pick<FromPretrainedOptions, "onProgress" | "preset"> = {},
+    { onProgress = () => {}, preset, dtype }: Pick<FromPretrainedOptions, "onProgress" | "preset" | "dtype"> = {},
   ) {
     this.checkpoint = checkpoint;
     this.#engine = engine;
     this.#onProgress = onProgress;
-    this.#networks = readNetworks(checkpoint, createCpuFp32Lowering);
+    this.dtype = resolveDtype(dtype);
+    this.#networks = readNetworks(checkpoint, createCpuFp32Lowering, unetLowering(this.dtype));
     checkTensors(this.#networks);
     eulerDiscreteConfig(checkpoint.schedulerConfig);
     this.preset = presetOf(checkpoint, this.#networks.unet, preset);
@@ -135,19 +143,7 @@ export class StableVideoDiffusionPipeline {
     name: string,
     options: FromPretrainedOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
-    const {
-      variant,
-      dtype = "auto",
-      onProgress,
-      device,
-      threads,
-      libraryPath,
-      unet,
-      loras,
-      hub,
-      preset,
-      ...unknown
-    } = options;
+    const { variant, dtype, onProgress, device, threads, libraryPath, unet, loras, hub, preset, ...unknown } = options;
     const [unknownName] = Object.keys(unknown);
     if (unknownName !== undefined) {
       throw new StillmotionError(
@@ -161,12 +157,7 @@ export class StableVideoDiffusionPipeline {
         `fromPretrained: preset is ${JSON.stringify(preset)}, expected ${presetNames.join(" or ")}`,
       );
     }
-    if (dtype !== "auto" && dtype !== "fp32") {
-      throw new StillmotionError(
-        "unsupported",
-        `fromPretrained: dtype is ${JSON.stringify(dtype)}, this version computes in fp32; weights stored as fp16 or bf16 are read as they are (see variant)`,
-      );
-    }
+    resolveDtype(dtype);
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
     const { resolveModel } = await import("../hub/resolve-model.ts");
@@ -180,7 +171,7 @@ export class StableVideoDiffusionPipeline {
       let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
       if (otherUnet) checkpoint = replaceUnet(checkpoint, otherUnet);
       if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
-      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset });
+      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype });
     } catch (error) {
       await engine.dispose();
       throw error;

@@ -28,7 +28,7 @@ it.each([
   ["-o clip.gif --fps 60", usage, "--fps: got 60, expected 0.01 to 50 for .gif"],
   ["-o clip.mp4", usage, "--output: clip.mp4 is given twice; choose another name"],
   ["-o clip.gif -o ./clip.gif", usage, "is given twice"],
-  ["--dtype fp16", failed, '--dtype is "fp16", this version computes in fp32'],
+  ["--dtype fp16", failed, '--dtype is "fp16", this version computes in fp32 or int8; weights'],
   ["--device abacus", failed, '--device is "abacus", but this version runs graphs on'],
   ["--model nowhere", failed, "nowhere: there is no such folder; expected a folder in diffusers layout"],
   ["--variant fp8", failed, 'has no weights of the variant "fp8"; leave the variant out'],

@@ -32,7 +32,13 @@ it("writes a clip in every format, and the same seed gives the same bytes, quiet
   for (const format of formats) {
     const { settings, ...clip } = await readClipMetadata(join(folder, `first.${format}`));
     expect(clip).toEqual({ format, width: 64, height: 64, frames: 2, fps: 7 });
-    expect(settings).toMatchObject({ seed: 7, fit: "crop", numInferenceSteps: 1, model: "two-levels-fp32" });
+    expect(settings).toMatchObject({
+      seed: 7,
+      fit: "crop",
+      numInferenceSteps: 1,
+      model: "two-levels-fp32",
+      dtype: "fp32",
+    });
     expect(settings).toMatchObject({ stillmotionVersion: expect.any(String), onnxruntimeVersion: "1.30.0" });
   }
   const { tensors } = await readSafetensors(join(folder, "first.safetensors"));

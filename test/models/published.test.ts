@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
 import { estimateMemory } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
@@ -73,6 +74,8 @@ describe.each([
     expect(graphs.unet.outputs[0]!.shape).toEqual([numFrames, 4, 72, 128]);
     expect(graphs["vae decoder"].outputs[0]!.shape).toEqual([numFrames, 576, 1024, 3]);
     for (const [name, graph] of Object.entries(graphs)) expect(operatorCounts(graph), name).toMatchSnapshot(name);
+    const int8 = readNetworks(published({ num_frames: numFrames }), createCpuFp32Lowering, createCpuInt8Lowering);
+    expect(operatorCounts(int8.write.unet(size).graph), "unet, int8").toMatchSnapshot("unet, int8");
   });
 });
 
@@ -84,6 +87,13 @@ describe("memory estimates", () => {
     const small = gigabytes(networks.write.unet({ frames: 1, height: 8, width: 8 }).graph);
     expect(small).toBeGreaterThan(5.5);
     expect(small).toBeLessThan(6.5);
+  });
+
+  it("count it in int8 twice, as it is while it is loaded", () => {
+    const int8 = readNetworks(published({}), createCpuFp32Lowering, createCpuInt8Lowering);
+    const small = gigabytes(int8.write.unet({ frames: 1, height: 8, width: 8 }).graph);
+    expect(small).toBeGreaterThan(3.2);
+    expect(small).toBeLessThan(3.8);
   });
 
   it("grow with the frames decoded together", () => {
