@@ -57,6 +57,10 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
     .option("--local-files-only", "download no model; use what is in the cache")
     .option("--dtype <type>", "arithmetic: auto or fp32 (default: auto, which is fp32)")
     .option("--device <name>", "auto or cpu (default: auto, which is cpu)")
+    .option(
+      "--offload <when>",
+      "model: a network is in memory only while it runs; none: it stays loaded to the end (default: model)",
+    )
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
     .optionsGroup("Limits for pictures:")
     .option("--max-pixels <n>", "width times height that is decoded at most (default: 50 million)")
@@ -84,7 +88,7 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
       settings: settingsFromFlags(flags),
       findModel,
       pipelineOptions: {
-        ...given(flags, ["variant", "dtype", "device", "unet", "preset"]),
+        ...given(flags, ["variant", "dtype", "device", "offload", "unet", "preset"]),
         ...numbers(flags, ["threads"]),
         ...library(),
         loras: flags.lora?.map(loraFromText),

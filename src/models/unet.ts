@@ -1,12 +1,12 @@
 /** How is the denoising network written? diffusers' `UNetSpatioTemporalConditionModel`. */
 import { z } from "zod";
 import { StillmotionError } from "../errors.ts";
-import type { Value } from "../lowering/lowering.ts";
+import type { Lowering, Value } from "../lowering/lowering.ts";
 import { conv2d } from "../nn/convolution.ts";
 import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
-import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
+import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock, upLayers } from "./blocks/unet-blocks.ts";
 import { count, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
@@ -125,6 +125,11 @@ export interface UnetSize {
   readonly width: number;
 }
 
+/** One evaluation, and in how many pieces its feed-forward layers are computed. Default: 1. */
+export interface UnetEvaluation extends UnetSize {
+  readonly feedForwardPieces?: number | undefined;
+}
+
 /**
  * One evaluation for one clip.
  *
@@ -132,37 +137,67 @@ export interface UnetSize {
  * for every frame; `timestep` (1, 1); `added_time_ids` (ids, 1): fps - 1, motion bucket, noise strength;
  * `image_embedding` (1, channels). Output: `sample` (frames, 4, height, width).
  */
-export function unet(config: UnetConfig, { frames, height, width }: UnetSize): Network {
+export function unet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   return (w, lowering) => {
-    const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
-    const imageChannels = config.inChannels - config.outChannels;
-    const imageLatents = lowering.inputPlanes("image_latents", [1, height, width, imageChannels]);
-    const conditioning: Conditioning = {
-      time: timeEmbedding(
-        w,
-        config,
-        lowering.input("timestep", [1, 1]),
-        lowering.input("added_time_ids", [config.addedTimeIds, 1]),
-      ),
-      context: lowering.input("image_embedding", [1, config.contextChannels]),
-    };
-    const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);
-
-    let h = conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!);
-    const skips = [h];
-    for (const [index, level] of config.downLevels.entries()) {
-      const isLast = index === config.downLevels.length - 1;
-      const block = downBlock(w.at("down_blocks").at(index), h, conditioning, level, { downsample: !isLast });
-      h = block.output;
-      skips.push(...block.skips);
-    }
-    h = midBlock(w.at("mid_block"), h, conditioning, config.midLevel);
-    for (const [index, level] of config.upLevels.entries()) {
-      h = upBlock(w.at("up_blocks").at(index), h, conditioning, level, skips);
-    }
-    h = groupNorm(w.at("conv_norm_out"), h, { eps: 1e-5, activation: "silu" });
-    lowering.outputPlanes("sample", conv2d(w.at("conv_out"), h, config.outChannels));
+    const { h, conditioning } = firstLayer(w, lowering, config, evaluation);
+    writeSample(w, config, conditioning, deepPart(w, config, conditioning, h), h);
   };
+}
+
+/** Declares the inputs that all evaluations have, and joins the latents to those of the picture. */
+export function firstLayer(w: Weights, lowering: Lowering, config: UnetConfig, evaluation: UnetEvaluation) {
+  const { frames, height, width, feedForwardPieces } = evaluation;
+  const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
+  const imageChannels = config.inChannels - config.outChannels;
+  const imageLatents = lowering.inputPlanes("image_latents", [1, height, width, imageChannels]);
+  const conditioning: Conditioning = {
+    time: timeEmbedding(
+      w,
+      config,
+      lowering.input("timestep", [1, 1]),
+      lowering.input("added_time_ids", [config.addedTimeIds, 1]),
+    ),
+    context: lowering.input("image_embedding", [1, config.contextChannels]),
+    feedForwardPieces,
+  };
+  const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);
+  return { h: conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!), conditioning };
+}
+
+/** Every block but the last layer of the last one: (frames, height, width, channels), as that layer takes it. */
+export function deepPart(w: Weights, config: UnetConfig, conditioning: Conditioning, firstLayer: Value): Value {
+  let h = firstLayer;
+  const skips = [h];
+  for (const [index, level] of config.downLevels.entries()) {
+    const isLast = index === config.downLevels.length - 1;
+    const block = downBlock(w.at("down_blocks").at(index), h, conditioning, level, { downsample: !isLast });
+    h = block.output;
+    skips.push(...block.skips);
+  }
+  h = midBlock(w.at("mid_block"), h, conditioning, config.midLevel);
+  for (const [index, level] of config.upLevels.slice(0, -1).entries()) {
+    h = upBlock(w.at("up_blocks").at(index), h, conditioning, level, skips);
+  }
+  const { block, level } = lastBlock(w, config);
+  return upLayers(block, h, conditioning, level, skips, 0, level.layers - 1);
+}
+
+/** The last layer of the last block, whose skip connection is the first layer, and the output. */
+export function writeSample(
+  w: Weights,
+  config: UnetConfig,
+  conditioning: Conditioning,
+  deepFeature: Value,
+  firstLayer: Value,
+): void {
+  const { block, level } = lastBlock(w, config);
+  let h = upLayers(block, deepFeature, conditioning, level, [firstLayer], level.layers - 1, level.layers);
+  h = groupNorm(w.at("conv_norm_out"), h, { eps: 1e-5, activation: "silu" });
+  h.lowering.outputPlanes("sample", conv2d(w.at("conv_out"), h, config.outChannels));
+}
+
+function lastBlock(w: Weights, { upLevels }: UnetConfig): { block: Weights; level: UnetLevel } {
+  return { block: w.at("up_blocks").at(upLevels.length - 1), level: upLevels.at(-1)! };
 }
 
 /** The timestep's embedding plus that of the added ids: (1, 4 * first level's channels). */

@@ -16,12 +16,14 @@ export interface UnetLevel {
   readonly attention?: { readonly heads: number; readonly transformerLayers: readonly number[] };
 }
 
-/** What every block of one evaluation is conditioned on. */
+/** What every block of one evaluation is conditioned on, and how it is computed. */
 export interface Conditioning {
   /** The time embedding, (1, time channels). */
   readonly time: Value;
   /** The image embedding, (1, context channels). */
   readonly context: Value;
+  /** In how many pieces feed-forward layers are computed. Default: 1. */
+  readonly feedForwardPieces?: number | undefined;
 }
 
 const everySide: Padding = [1, 1, 1, 1];
@@ -58,14 +60,28 @@ export function midBlock(w: Weights, x: Value, conditioning: Conditioning, level
  * `skips`, and upsamples to the size of the next one there.
  */
 export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel, skips: Value[]): Value {
+  const h = upLayers(w, x, conditioning, level, skips, 0, level.layers);
+  const next = skips.at(-1);
+  return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
+}
+
+/** Layers `from` to `to` (exclusive) of an up block, without what follows them. Takes a skip connection for each. */
+export function upLayers(
+  w: Weights,
+  x: Value,
+  conditioning: Conditioning,
+  level: UnetLevel,
+  skips: Value[],
+  from: number,
+  to: number,
+): Value {
   let h = x;
-  for (let layer = 0; layer < level.layers; layer++) {
+  for (let layer = from; layer < to; layer++) {
     const skip = skips.pop();
     if (!skip) throw new StillmotionError("internal", `${w.path}: no skip connection is left for layer ${layer}`);
     h = layerPair(w, layer, x.lowering.concat([h, skip], 3), conditioning, level);
   }
-  const next = skips.at(-1);
-  return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
+  return h;
 }
 
 function layerPair(w: Weights, layer: number, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
@@ -73,7 +89,8 @@ function layerPair(w: Weights, layer: number, x: Value, conditioning: Conditioni
   if (!level.attention) return h;
   const { heads, transformerLayers } = level.attention;
   const layers = transformerLayers[layer]!;
-  return spatioTemporalTransformer(w.at("attentions").at(layer), h, conditioning.context, { heads, layers });
+  const { context, feedForwardPieces } = conditioning;
+  return spatioTemporalTransformer(w.at("attentions").at(layer), h, context, { heads, layers, feedForwardPieces });
 }
 
 function resnet(w: Weights, x: Value, { time }: Conditioning, { channels, eps }: UnetLevel): Value {
