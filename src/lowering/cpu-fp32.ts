@@ -53,12 +53,21 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
     return value(result.shape, "last", result);
   }
 
-  /** The stored tensor in fp32, with what LoRAs add. ONNX Runtime folds all of it when the session starts. */
+  const parameters = new Map<string, Edge>();
+
+  /**
+   * The stored tensor in fp32, with what LoRAs add. ONNX Runtime folds all of it when the session starts; a tensor that is
+   * read twice is written once, so that it is not in memory twice.
+   */
   function parameter(weight: Weight): Edge {
     const { name, dtype, shape, isTransposed } = weight;
+    const known = parameters.get(name);
+    if (known) return known;
     const asStored = addExternal(graph, name, dtype, isTransposed ? shape.toReversed() : shape, weight);
     const inFp32 = ops.cast(asStored, "float32");
-    return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
+    const edge = withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
+    parameters.set(name, edge);
+    return edge;
   }
 
   /** Applied in whichever storage the value has. */

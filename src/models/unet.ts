@@ -6,7 +6,7 @@ import { conv2d } from "../nn/convolution.ts";
 import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
-import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock, upLayers } from "./blocks/unet-blocks.ts";
+import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
 import { count, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
@@ -139,13 +139,13 @@ export interface UnetEvaluation extends UnetSize {
  */
 export function unet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   return (w, lowering) => {
-    const { h, conditioning } = firstLayer(w, lowering, config, evaluation);
-    writeSample(w, config, conditioning, deepPart(w, config, conditioning, h), h);
+    const { conditioning, skips } = outerDown(w, lowering, config, evaluation);
+    writeSample(w, config, conditioning, deepPart(w, config, conditioning, skips), skips);
   };
 }
 
-/** Declares the inputs that all evaluations have, and joins the latents to those of the picture. */
-export function firstLayer(w: Weights, lowering: Lowering, config: UnetConfig, evaluation: UnetEvaluation) {
+/** The inputs that all evaluations have, and the layers of the outermost level on the way down: its skip connections. */
+export function outerDown(w: Weights, lowering: Lowering, config: UnetConfig, evaluation: UnetEvaluation) {
   const { frames, height, width, feedForwardPieces } = evaluation;
   const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
   const imageChannels = config.inChannels - config.outChannels;
@@ -161,16 +161,21 @@ export function firstLayer(w: Weights, lowering: Lowering, config: UnetConfig, e
     feedForwardPieces,
   };
   const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);
-  return { h: conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!), conditioning };
+  const h = conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!);
+  const block = downBlock(w.at("down_blocks.0"), h, conditioning, config.downLevels[0]!, { downsample: false });
+  return { conditioning, skips: [h, ...block.skips] };
 }
 
-/** Every block but the last layer of the last one: (frames, height, width, channels), as that layer takes it. */
-export function deepPart(w: Weights, config: UnetConfig, conditioning: Conditioning, firstLayer: Value): Value {
-  let h = firstLayer;
-  const skips = [h];
+/**
+ * All levels below the outermost: from its last skip connection to what enters its up block, (frames, height, width,
+ * channels). Leaves `skips` as they were.
+ */
+export function deepPart(w: Weights, config: UnetConfig, conditioning: Conditioning, skips: Value[]): Value {
+  let h = skips.at(-1)!;
   for (const [index, level] of config.downLevels.entries()) {
     const isLast = index === config.downLevels.length - 1;
-    const block = downBlock(w.at("down_blocks").at(index), h, conditioning, level, { downsample: !isLast });
+    const own = index === 0 ? { ...level, layers: 0 } : level; // the outermost level has its layers behind it
+    const block = downBlock(w.at("down_blocks").at(index), h, conditioning, own, { downsample: !isLast });
     h = block.output;
     skips.push(...block.skips);
   }
@@ -178,26 +183,21 @@ export function deepPart(w: Weights, config: UnetConfig, conditioning: Condition
   for (const [index, level] of config.upLevels.slice(0, -1).entries()) {
     h = upBlock(w.at("up_blocks").at(index), h, conditioning, level, skips);
   }
-  const { block, level } = lastBlock(w, config);
-  return upLayers(block, h, conditioning, level, skips, 0, level.layers - 1);
+  return h;
 }
 
-/** The last layer of the last block, whose skip connection is the first layer, and the output. */
+/** The layers of the outermost level on the way up, and the output. */
 export function writeSample(
   w: Weights,
   config: UnetConfig,
   conditioning: Conditioning,
   deepFeature: Value,
-  firstLayer: Value,
+  skips: Value[],
 ): void {
-  const { block, level } = lastBlock(w, config);
-  let h = upLayers(block, deepFeature, conditioning, level, [firstLayer], level.layers - 1, level.layers);
+  const last = config.upLevels.length - 1;
+  let h = upBlock(w.at("up_blocks").at(last), deepFeature, conditioning, config.upLevels[last]!, skips);
   h = groupNorm(w.at("conv_norm_out"), h, { eps: 1e-5, activation: "silu" });
   h.lowering.outputPlanes("sample", conv2d(w.at("conv_out"), h, config.outChannels));
-}
-
-function lastBlock(w: Weights, { upLevels }: UnetConfig): { block: Weights; level: UnetLevel } {
-  return { block: w.at("up_blocks").at(upLevels.length - 1), level: upLevels.at(-1)! };
 }
 
 /** The timestep's embedding plus that of the added ids: (1, 4 * first level's channels). */

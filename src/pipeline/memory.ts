@@ -12,10 +12,10 @@ import type { Stage } from "./stages.ts";
 /** Decoded frames are kept as float32 and as 8-bit pictures. */
 const floatBytes = 4;
 
-/** Pieces of a feed-forward layer after which fewer of them save little. */
-const enoughPieces = 8;
+/** With more pieces of feed-forward layers the peak of the published UNet lies elsewhere. */
+const enoughPieces = 4;
 
-interface Run {
+export interface Run {
   readonly settings: Settings;
   readonly outputType: OutputType;
   /** Pictures given. */
@@ -40,9 +40,9 @@ export function assertFitsInMemory(
   const run: Run = { ...given, offload: sessions.offload };
   // What is kept of earlier calls is used again, or makes way.
   const availableBytes = engine.availableMemoryBytes() + sessions.keptBytes();
-  const needed = peakOf(networks, run);
+  const needed = peakMemory(networks, run);
   if (needed.bytes <= availableBytes) return;
-  const fits = (changed: Run) => peakOf(networks, changed).bytes <= availableBytes;
+  const fits = (changed: Run) => peakMemory(networks, changed).bytes <= availableBytes;
   const { numFrames, width, height } = run.settings;
   throw new StillmotionError(
     "out-of-memory",
@@ -52,7 +52,7 @@ export function assertFitsInMemory(
 }
 
 /** The stage in which a run takes the most memory, and how much. */
-function peakOf(networks: Networks, run: Run): { stage: Stage; bytes: number } {
+export function peakMemory(networks: Networks, run: Run): { stage: Stage; bytes: number } {
   const stages = stagesOf(networks, run);
   const allWeightsBytes = stages.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0);
   const peaks = stages.map(({ stage, weightsBytes, activationBytes }) => {

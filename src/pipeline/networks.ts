@@ -92,7 +92,7 @@ const sizesOfOneRun = 2;
 function keepRecent<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
   const recent = new Map<string, WrittenNetwork>();
   return (size) => {
-    const key = JSON.stringify(size ?? null);
+    const key = JSON.stringify(Object.entries(size ?? {}).sort());
     const network = recent.get(key) ?? write(size);
     recent.delete(key);
     recent.set(key, network); // the newest last

@@ -60,28 +60,14 @@ export function midBlock(w: Weights, x: Value, conditioning: Conditioning, level
  * `skips`, and upsamples to the size of the next one there.
  */
 export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel, skips: Value[]): Value {
-  const h = upLayers(w, x, conditioning, level, skips, 0, level.layers);
-  const next = skips.at(-1);
-  return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
-}
-
-/** Layers `from` to `to` (exclusive) of an up block, without what follows them. Takes a skip connection for each. */
-export function upLayers(
-  w: Weights,
-  x: Value,
-  conditioning: Conditioning,
-  level: UnetLevel,
-  skips: Value[],
-  from: number,
-  to: number,
-): Value {
   let h = x;
-  for (let layer = from; layer < to; layer++) {
+  for (let layer = 0; layer < level.layers; layer++) {
     const skip = skips.pop();
     if (!skip) throw new StillmotionError("internal", `${w.path}: no skip connection is left for layer ${layer}`);
     h = layerPair(w, layer, x.lowering.concat([h, skip], 3), conditioning, level);
   }
-  return h;
+  const next = skips.at(-1);
+  return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
 }
 
 function layerPair(w: Weights, layer: number, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
