@@ -13,6 +13,7 @@ export type { LoraSource } from "./pipeline/loras.ts";
 export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
 export type { Preset, PresetName } from "./pipeline/presets.ts";
 export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";
+export type { Offload } from "./pipeline/sessions.ts";
 export {
   type FromPretrainedOptions,
   type GenerateOptions,

@@ -14,6 +14,7 @@ const otherFlags: Readonly<Record<string, string>> = {
   localFilesOnly: "local-files-only",
   dtype: "dtype",
   device: "device",
+  offload: "offload",
   threads: "threads",
   maxPixels: "max-pixels",
   maxBytes: "max-bytes",

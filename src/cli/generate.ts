@@ -62,6 +62,10 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
         "(default: auto, which is fp32)",
     )
     .option("--device <name>", "auto or cpu (default: auto, which is cpu)")
+    .option(
+      "--offload <when>",
+      "model: a network is in memory only while it runs; none: it stays loaded to the end (default: model)",
+    )
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
     .optionsGroup("Limits for pictures:")
     .option("--max-pixels <n>", "width times height that is decoded at most (default: 50 million)")
@@ -86,7 +90,7 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
       model: flags.model ?? builtInCheckpoint(),
       pipelineOptions: {
         hub: hubOptions({ revision, localFilesOnly, signal, onProgress: downloads.take }),
-        ...given(flags, ["variant", "dtype", "device", "unet", "preset"]),
+        ...given(flags, ["variant", "dtype", "device", "offload", "unet", "preset"]),
         ...numbers(flags, ["threads"]),
         ...library(),
         loras: flags.lora?.map(loraFromText),

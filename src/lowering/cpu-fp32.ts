@@ -34,7 +34,16 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     return value(result.shape, "last", result);
   }
 
-  const parameter = (weight: Weight): Edge => parameterEdge(graph, weight);
+  const parameters = new Map<string, Edge>();
+
+  /** A tensor that is read twice is written once, so that it is not in memory twice. */
+  function parameter(weight: Weight): Edge {
+    const known = parameters.get(weight.name);
+    if (known) return known;
+    const edge = parameterEdge(graph, weight);
+    parameters.set(weight.name, edge);
+    return edge;
+  }
 
   /** Applied in whichever storage the value has. */
   function mapStored(x: Value, operation: (edge: Edge) => Edge): Value {

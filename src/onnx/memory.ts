@@ -6,11 +6,23 @@ import { bytesPerElement, elementCount } from "../tensor.ts";
 import type { Edge, Graph } from "./graph.ts";
 
 /** What ONNX Runtime holds beside weights and activations: its own code, kernels' scratch, the arena's rounding. */
-const overheadBytes = 300e6;
+export const overheadBytes = 300e6;
 const arenaSlack = 1.15;
+
+export interface GraphMemory {
+  /** Held from loading to release. */
+  readonly weightsBytes: number;
+  /** The most that a run takes beside them. */
+  readonly activationBytes: number;
+}
 
 /** Peak bytes of a process that loads and runs the graph. */
 export function estimateMemory(graph: Graph): number {
+  const { weightsBytes, activationBytes } = memoryOf(graph);
+  return overheadBytes + weightsBytes + activationBytes;
+}
+
+export function memoryOf(graph: Graph): GraphMemory {
   const constants = new Set(graph.initializers.keys());
   const lastUse = new Map<string, number>();
   for (const [position, node] of graph.nodes.entries()) {
@@ -37,7 +49,7 @@ export function estimateMemory(graph: Graph): number {
     }
   }
   const preparedBytes = graph.prepared.reduce((sum, { matrix }) => sum + sizeBytes(graph.edges.get(matrix)!), 0);
-  return overheadBytes + weightsBytes + Math.max(preparedBytes, arenaSlack * peakBytes);
+  return { weightsBytes, activationBytes: Math.max(preparedBytes, arenaSlack * peakBytes) };
 }
 
 function sizeBytes({ shape, dtype }: Edge): number {

@@ -28,8 +28,8 @@ export async function decodeLatents(
 
   let done = 0;
   for (const [length, starts] of chunks(frames, chunkSize)) {
-    const { model } = networks.write.vaeDecoder({ frames: length, height: latentHeight, width: latentWidth });
-    await withSession(context, "vae decoder", model, async (session) => {
+    const network = networks.write.vaeDecoder({ frames: length, height: latentHeight, width: latentWidth });
+    await withSession(context, "vae decoder", network, async (session) => {
       for (const [clip, result] of results.entries()) {
         for (const start of starts) {
           context.onProgress({ stage: "vae decoder", state: "running", done, total: clips * frames });

@@ -1,10 +1,12 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
 import { StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
+import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
 import { type CreateLowering, type Network, type WrittenNetwork, writeNetwork } from "../models/network.ts";
-import { type UnetSize, unet, unetConfig } from "../models/unet.ts";
+import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
+import type { Settings } from "./resolve-settings.ts";
 import type { Stage } from "./stages.ts";
 
 export type Networks = ReturnType<typeof readNetworks>;
@@ -44,7 +46,7 @@ export function readNetworks(
     component: Component,
     network: (size: Size) => Network,
     lowering: CreateLowering = createLowering,
-  ) => keepLast((size: Size) => writeNetwork(stage, component, lowering, network(size)));
+  ) => keepRecent((size: Size) => writeNetwork(stage, component, lowering, network(size)));
   return {
     clip,
     vae,
@@ -52,7 +54,19 @@ export function readNetworks(
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
-      unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size), createUnetLowering),
+      unet: write("unet", checkpoint.unet, (size: UnetEvaluation) => unet(denoiser, size), createUnetLowering),
+      unetWithDeepFeature: write(
+        "unet",
+        checkpoint.unet,
+        (size: UnetEvaluation) => unetWithDeepFeature(denoiser, size),
+        createUnetLowering,
+      ),
+      shallowUnet: write(
+        "unet",
+        shallowPart(checkpoint.unet, denoiser),
+        (size: UnetEvaluation) => shallowUnet(denoiser, size),
+        createUnetLowering,
+      ),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
     },
   };
@@ -68,18 +82,39 @@ export function latentSize({ vae }: Pick<Networks, "vae">, { width, height }: Pi
   );
 }
 
+/** What denoising runs: the UNet, or with DeepCache the whole one and the shallow one. */
+export function unetsOf(
+  networks: Pick<Networks, "vae" | "write">,
+  settings: Pick<Settings, "width" | "height" | "numFrames" | "cacheInterval" | "chunkFeedForward">,
+): readonly WrittenNetwork[] {
+  const { unet, unetWithDeepFeature, shallowUnet } = networks.write;
+  const { numFrames: frames, chunkFeedForward: feedForwardPieces } = settings;
+  const evaluation = { frames, ...latentSize(networks, settings), feedForwardPieces };
+  return settings.cacheInterval === 1 ? [unet(evaluation)] : [unetWithDeepFeature(evaluation), shallowUnet(evaluation)];
+}
+
 interface PictureSize {
   readonly height: number;
   readonly width: number;
 }
 
-/** A run asks for the same graph twice, for the memory plan and to load it. */
-function keepLast<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
-  let last: { key: string; network: WrittenNetwork } | undefined;
+/** A run decodes chunks of up to two lengths. */
+const sizesOfOneRun = 2;
+
+/**
+ * A run asks for the same graphs twice, for the memory plan and to load them, and so does the next one of the same size: by
+ * its model a session that was kept is known again.
+ */
+function keepRecent<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
+  const recent = new Map<string, WrittenNetwork>();
   return (size) => {
-    const key = JSON.stringify(size ?? null);
-    if (last?.key !== key) last = { key, network: write(size) };
-    return last.network;
+    const key = JSON.stringify(Object.entries(size ?? {}).sort());
+    const network = recent.get(key) ?? write(size);
+    recent.delete(key);
+    recent.set(key, network); // the newest last
+    const [oldest] = recent.keys();
+    if (recent.size > sizesOfOneRun) recent.delete(oldest!);
+    return network;
   };
 }
 

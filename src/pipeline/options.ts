@@ -136,6 +136,13 @@ export const generateSchema = z
       help: "guidance of the last frame; 1 or less for both turns guidance off and halves the work",
       group: "motion",
     }),
+    guidanceInterval: z.tuple([z.number().min(0), z.number().min(0)]).register(presentations, {
+      flag: "guidance-interval",
+      value: "low,high",
+      help: "guide only at noise levels above the first and up to the second; the others take half the work",
+      group: "motion",
+      otherwise: "all levels",
+    }),
     fit: z.enum(fits).register(presentations, {
       flag: "fit",
       value: "how",
@@ -148,6 +155,18 @@ export const generateSchema = z
       help: "frames decoded together: fewer takes less memory and may flicker",
       group: "sampling",
       otherwise: "all frames",
+    }),
+    cacheInterval: z.int().min(1).max(1000).register(presentations, {
+      flag: "cache-interval",
+      value: "n",
+      help: "run the whole network once in n times and a small part of it in between (DeepCache): faster, and another clip; 1 turns it off",
+      group: "sampling",
+    }),
+    chunkFeedForward: z.int().min(1).max(64).register(presentations, {
+      flag: "chunk-feed-forward",
+      value: "n",
+      help: "compute feed-forward layers in n pieces: the same clip in less memory",
+      group: "sampling",
     }),
     numVideosPerPrompt: z.int().min(1).max(64).register(presentations, {
       flag: "videos",
@@ -201,6 +220,8 @@ export const generateDefaults = {
   minGuidanceScale: 1,
   maxGuidanceScale: 3,
   fit: "stretch",
+  cacheInterval: 1,
+  chunkFeedForward: 1,
   numVideosPerPrompt: 1,
   noiseDtype: "fp32",
 } as const satisfies GenerateSettings;

@@ -1,4 +1,4 @@
-/** How does a picture become a clip? The pipeline: encode the picture, denoise, decode, one network resident at a time. */
+/** How does a picture become a clip? The pipeline: encode the picture, denoise, decode. */
 import type { Engine } from "../engine/engine.ts";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
@@ -13,10 +13,11 @@ import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from 
 import { decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
 import { type Dtype, resolveDtype, unetLowering } from "./dtypes.ts";
-import { guidanceScales, isGuided } from "./guidance.ts";
+import { evaluateUnet } from "./evaluate-unet.ts";
+import { assertGuidesSome, guidanceScales, isGuided } from "./guidance.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
 import { assertFitsInMemory } from "./memory.ts";
-import { latentSize, type Networks, readNetworks } from "./networks.ts";
+import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
 import type { GenerateSettings } from "./options.ts";
 import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "./presets.ts";
@@ -28,7 +29,8 @@ import {
   resolveSettings,
   type Settings,
 } from "./resolve-settings.ts";
-import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
+import { createSessions, type Offload, offloads, type Sessions } from "./sessions.ts";
+import { type ProgressEvent, type StageContext, withSessions } from "./stages.ts";
 
 /** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
 export interface FromPretrainedOptions {
@@ -62,6 +64,13 @@ export interface FromPretrainedOptions {
    * `preset.json`, or those of the reference's call. Default: `official` where there are any, else `diffusers`.
    */
   readonly preset?: PresetName | undefined;
+  /**
+   * When a network's memory is given back. `model`: after its stage, so that a call takes the memory of its largest network.
+   * `none`: networks stay loaded for the next call of the same size, which starts at once, and {@link
+   * StableVideoDiffusionPipeline.dispose} gives their memory back; for another size they are loaded anew. The clip is the
+   * same. Default: `model`.
+   */
+  readonly offload?: Offload | undefined;
   /** Hears of each network that is loaded, run and released. */
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
 }
@@ -95,8 +104,7 @@ export interface GenerateResult<Output extends OutputType = "images"> {
 /**
  * Stable Video Diffusion: one picture in, a short clip out.
  *
- * Counterpart of diffusers' `StableVideoDiffusionPipeline`; the same seed and settings give the same clip. A network's
- * memory is held only while it runs.
+ * Counterpart of diffusers' `StableVideoDiffusionPipeline`; the same seed and settings give the same clip.
  *
  * @example
  * const pipe = await StableVideoDiffusionPipeline.fromPretrained("./svd-xt", { variant: "fp16" });
@@ -108,6 +116,7 @@ export class StableVideoDiffusionPipeline {
   readonly checkpoint: Checkpoint;
   readonly #engine: Engine;
   readonly #networks: Networks;
+  readonly #sessions: Sessions;
   /** Where settings come from that a call leaves out. */
   readonly preset: Preset;
   /** The arithmetic of the UNet. */
@@ -118,10 +127,16 @@ export class StableVideoDiffusionPipeline {
   constructor(
     checkpoint: Checkpoint,
     engine: Engine,
-    { onProgress = () => {}, preset, dtype }: Pick<FromPretrainedOptions, "onProgress" | "preset" | "dtype"> = {},
+    {
+      onProgress = () => {},
+      preset,
+      dtype,
+      offload = "model",
+    }: Pick<FromPretrainedOptions, "onProgress" | "preset" | "dtype" | "offload"> = {},
   ) {
     this.checkpoint = checkpoint;
     this.#engine = engine;
+    this.#sessions = createSessions(engine, offload);
     this.#onProgress = onProgress;
     this.dtype = resolveDtype(dtype);
     this.#networks = readNetworks(checkpoint, createCpuFp32Lowering, unetLowering(this.dtype));
@@ -143,20 +158,17 @@ export class StableVideoDiffusionPipeline {
     name: string,
     options: FromPretrainedOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
-    const { variant, dtype, onProgress, device, threads, libraryPath, unet, loras, hub, preset, ...unknown } = options;
+    const { variant, dtype, onProgress, device, threads, libraryPath, unet, loras, hub, preset, offload, ...unknown } =
+      options;
     const [unknownName] = Object.keys(unknown);
     if (unknownName !== undefined) {
       throw new StillmotionError(
         "invalid-option",
-        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, unet, loras, preset, hub, onProgress`,
+        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, unet, loras, preset, hub, offload, onProgress`,
       );
     }
-    if (preset !== undefined && !presetNames.includes(preset)) {
-      throw new StillmotionError(
-        "invalid-option",
-        `fromPretrained: preset is ${JSON.stringify(preset)}, expected ${presetNames.join(" or ")}`,
-      );
-    }
+    checkChoice("preset", preset, presetNames);
+    checkChoice("offload", offload, offloads);
     resolveDtype(dtype);
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
@@ -171,7 +183,7 @@ export class StableVideoDiffusionPipeline {
       let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
       if (otherUnet) checkpoint = replaceUnet(checkpoint, otherUnet);
       if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
-      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype });
+      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype, offload });
     } catch (error) {
       await engine.dispose();
       throw error;
@@ -194,9 +206,13 @@ export class StableVideoDiffusionPipeline {
     images.forEach(checkImage);
     const { settings, latents, outputType, signal, onStep } = this.#resolve(options);
     throwIfAborted(signal);
-    assertFitsInMemory(this.#engine, this.#networks, settings, { outputType, images: images.length });
+    assertFitsInMemory(this.#engine, this.#sessions, this.#networks, {
+      settings,
+      outputType,
+      images: images.length,
+    });
 
-    const context: StageContext = { engine: this.#engine, onProgress: this.#onProgress, signal };
+    const context: StageContext = { sessions: this.#sessions, onProgress: this.#onProgress, signal };
     const result = await this.#latents(context, images, settings, latents, onStep);
     if (outputType === "latents") return { frames: [], latents: result, settings };
     const decoded = await decodeLatents(context, this.#networks, result, settings.decodeChunkSize);
@@ -258,6 +274,7 @@ export class StableVideoDiffusionPipeline {
     const sampler = samplers[settings.scheduler];
     const sigmas = settings.sigmas ?? sampler.sigmas;
     const levels = schedule(samplerConfig, { steps: settings.numInferenceSteps, sigmas });
+    assertGuidesSome(settings.guidanceInterval, levels.sigmas);
 
     const drawNoise = noiseSource(settings.seed, clips);
     const imageNoise = drawNoise([images.length, 3, height, width], "fp32");
@@ -270,11 +287,10 @@ export class StableVideoDiffusionPipeline {
       return Array<ImageConditioning>(numVideosPerPrompt).fill(conditioning);
     });
 
-    const { model } = networks.write.unet({ frames: numFrames, ...size });
-    return withSession(context, "unet", model, async (session) => {
+    return withSessions(context, "unet", unetsOf(networks, settings), async (sessions) => {
       const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, numFrames);
       const steps = denoise({
-        session,
+        evaluate: evaluateUnet(sessions, settings.cacheInterval, context),
         sample: sampler.sample,
         schedule: levels,
         churn: settings,
@@ -287,7 +303,7 @@ export class StableVideoDiffusionPipeline {
         conditionings,
         addedTimeIds: addedTimeIds(settings),
         guidanceScales: isGuided(scales) ? scales : undefined,
-        signal: context.signal,
+        guidanceInterval: settings.guidanceInterval,
       });
       const total = levels.timesteps.length;
       context.onProgress({ stage: "unet", state: "running", done: 0, total });
@@ -307,6 +323,14 @@ export class StableVideoDiffusionPipeline {
       return turn.value;
     });
   }
+}
+
+function checkChoice(name: string, given: string | undefined, choices: readonly string[]): void {
+  if (given === undefined || choices.includes(given)) return;
+  throw new StillmotionError(
+    "invalid-option",
+    `fromPretrained: ${name} is ${JSON.stringify(given)}, expected ${choices.join(" or ")}`,
+  );
 }
 
 /**

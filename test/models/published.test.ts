@@ -1,54 +1,11 @@
 /** Do the networks fit the published checkpoints: every tensor used, every shape as expected? Names and shapes only. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
-import { estimateMemory } from "../../src/onnx/memory.ts";
+import { estimateMemory, memoryOf } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { elementCount } from "../../src/tensor.ts";
-import type { Checkpoint, Component, JsonObject, WeightEntry } from "../../src/weights/types.ts";
-
-interface Listing {
-  readonly config: JsonObject;
-  readonly tensors: Readonly<Record<string, number[]>>;
-}
-
-const listing = JSON.parse(readFileSync(join(import.meta.dirname, "golden", "published.json"), "utf8")) as Record<
-  Component["name"],
-  Listing
->;
-
-function component(name: Component["name"], change: JsonObject = {}): Component {
-  const { config, tensors } = listing[name];
-  const entry = (tensor: string, shape: number[]): WeightEntry => ({
-    name: tensor,
-    dtype: "float16",
-    shape,
-    file: "model.fp16.safetensors",
-    offset: 0,
-    sizeBytes: 2 * elementCount(shape),
-  });
-  return {
-    name,
-    config: { ...config, ...change },
-    weightsFolder: "/nowhere",
-    tensors: new Map(Object.entries(tensors).map(([tensor, shape]) => [tensor, entry(tensor, shape)])),
-  };
-}
-
-function published(unetChange: JsonObject): Checkpoint {
-  return {
-    folder: "/nowhere",
-    modelIndex: {},
-    unet: component("unet", unetChange),
-    vae: component("vae"),
-    imageEncoder: component("image_encoder"),
-    schedulerConfig: {},
-    featureExtractorConfig: {},
-  };
-}
+import { published } from "../support/published.ts";
 
 function operatorCounts(graph: Graph): Record<string, number> {
   const counts = Map.groupBy(graph.nodes, ({ operator }) => operator);
@@ -80,7 +37,7 @@ describe.each([
 });
 
 describe("memory estimates", () => {
-  const networks = readNetworks(published({}), createCpuFp32Lowering);
+  const networks = readNetworks(published(), createCpuFp32Lowering);
   const gigabytes = (graph: Graph) => estimateMemory(graph) / 1e9;
 
   it("count the UNet's 1.5 billion parameters in fp32", () => {
@@ -101,4 +58,21 @@ describe("memory estimates", () => {
     expect(decode(2)).toBeGreaterThan(1.7 * decode(1));
     expect(decode(8)).toBeGreaterThan(3.5 * decode(2));
   });
+
+  it("fall by a third for the UNet's activations at the published size, with feed-forward layers in four pieces", () => {
+    const size = { frames: 25, height: 72, width: 128 };
+    const memory = (feedForwardPieces: number) => memoryOf(networks.write.unet({ ...size, feedForwardPieces }).graph);
+    const [whole, inPieces] = [memory(1), memory(4)];
+    expect(inPieces.activationBytes).toBeLessThan(0.67 * whole.activationBytes);
+    expect(inPieces.weightsBytes / whole.weightsBytes).toBeCloseTo(1, 5); // but for a few sizes in the graph
+  });
+});
+
+it("DeepCache's shallow UNet reads a few percent of the published weights", () => {
+  const { write } = readNetworks(published(), createCpuFp32Lowering);
+  const size = { frames: 8, height: 16, width: 24 };
+  const [whole, shallow] = [write.unetWithDeepFeature(size), write.shallowUnet(size)].map(({ graph }) =>
+    memoryOf(graph),
+  );
+  expect(shallow!.weightsBytes / whole!.weightsBytes).toBeLessThan(0.05);
 });

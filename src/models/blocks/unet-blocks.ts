@@ -16,12 +16,14 @@ export interface UnetLevel {
   readonly attention?: { readonly heads: number; readonly transformerLayers: readonly number[] };
 }
 
-/** What every block of one evaluation is conditioned on. */
+/** What every block of one evaluation is conditioned on, and how it is computed. */
 export interface Conditioning {
   /** The time embedding, (1, time channels). */
   readonly time: Value;
   /** The image embedding, (1, context channels). */
   readonly context: Value;
+  /** In how many pieces feed-forward layers are computed. Default: 1. */
+  readonly feedForwardPieces?: number | undefined;
 }
 
 const everySide: Padding = [1, 1, 1, 1];
@@ -81,7 +83,8 @@ function layerPair(
   if (!level.attention) return h;
   const { heads, transformerLayers } = level.attention;
   const layers = transformerLayers[layer]!;
-  return spatioTemporalTransformer(w.at("attentions").at(layer), h, conditioning.context, { heads, layers });
+  const { context, feedForwardPieces } = conditioning;
+  return spatioTemporalTransformer(w.at("attentions").at(layer), h, context, { heads, layers, feedForwardPieces });
 }
 
 function resnet(w: Weights, x: Value, { time }: Conditioning, { channels, eps }: UnetLevel): Value {
