@@ -10,6 +10,7 @@ import { createNodeEngine } from "../src/engine/node-engine.ts";
 import { createCpuFp32Lowering } from "../src/lowering/cpu-fp32.ts";
 import { decodeLatents } from "../src/pipeline/decode.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
+import { createSessions } from "../src/pipeline/sessions.ts";
 import type { StageContext } from "../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../src/tensor.ts";
 import { openCheckpoint } from "../src/weights/checkpoint.ts";
@@ -27,7 +28,7 @@ const networks = readNetworks(await openCheckpoint(checkpoint), createCpuFp32Low
 const { latents } = decodeSafetensors(await readFile(inputsFile), inputsFile).tensors as { latents: FloatTensor };
 const clip = floatTensor([1, ...latents.shape], latents.data); // (1, frames, 4, height, width)
 const engine = await createNodeEngine({ threads: Number(values.threads) });
-const context: StageContext = { engine, onProgress: () => {}, signal: undefined };
+const context: StageContext = { sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
 const loadSeconds = stopwatch.elapsed();
 
 const decode = () => decodeLatents(context, networks, clip, Number(values.window));

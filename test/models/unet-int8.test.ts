@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
-import { addLoras } from "../../src/pipeline/loras.ts";
+import { readLoras } from "../../src/pipeline/loras.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { withLoras } from "../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { type Golden, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
 
@@ -36,11 +37,11 @@ async function evaluate(
 ): Promise<Tensor> {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
-  const withLoras = { ...checkpoint, unet: await addLoras(checkpoint.unet, loras) };
+  const adapted = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
   const item = (value: FloatTensor) => reshapedTo(items(value, 0, 1), value.shape.slice(1));
   const [, frames, , height, width] = input("sample").shape as [number, number, number, number, number];
   const channels = permuted(item(input("sample")), [1, 0, 2, 3]); // (8, frames, height, width)
-  const { write } = readNetworks(withLoras, createCpuFp32Lowering, createCpuInt8Lowering);
+  const { write } = readNetworks(adapted, createCpuFp32Lowering, createCpuInt8Lowering);
   const { model, graph } = write.unet({ frames, height, width });
   expect(graph.prepared.length).toBeGreaterThan(20);
   const session = await engine().load(model);
