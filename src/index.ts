@@ -7,6 +7,7 @@ export { type LoadImageOptions, loadImage } from "./image/load-image.ts";
 export type { ImageSource } from "./image/read-source.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
+export type { PreparedWeight, StoredWeight } from "./onnx/prepared.ts";
 export type { DenoiseStep } from "./pipeline/denoise.ts";
 export type { Dtype } from "./pipeline/dtypes.ts";
 export type { LoraSource } from "./pipeline/loras.ts";

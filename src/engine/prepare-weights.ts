@@ -1,7 +1,7 @@
 /** How are weights worked out before a session starts? In as many threads as it may use, straight into ONNX Runtime's memory. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import { abortedError, StillmotionError } from "../errors.ts";
+import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
@@ -33,8 +33,8 @@ interface Placed {
 }
 
 /**
- * Works the weights out, gives them to `sessionOptions`, and has `load` start the session with them. ONNX Runtime has
- * taken over what it needs when `load` is done: it packs the matrices of products, and then the memory here is freed.
+ * Works the weights out, gives them to `sessionOptions`, and has `load` start the session with them. After that the memory
+ * is freed: by the declaration of `AddExternalInitializers` ONNX Runtime needs it no longer, having packed or copied all.
  *
  * @throws StillmotionError `aborted`, `out-of-memory`, or `invalid-checkpoint` when a weights file cannot be read
  */
@@ -45,6 +45,7 @@ export async function withPreparedWeights<Result>(
   options: PrepareOptions,
   load: () => Promise<Result>,
 ): Promise<Result> {
+  throwIfAborted(options.signal);
   const { placed, sizeBytes } = layOut(weights);
   const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
   const memory = api.AllocatorAlloc(allocator, sizeBytes);

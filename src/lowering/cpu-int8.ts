@@ -104,12 +104,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       upsampleNearest(x, height, width) {
         const [frames, h, w, channels] = x.shape as [number, number, number, number];
         const spread = ops.reshape(stored(x, "last"), [frames, h, 1, w, 1, channels]);
-        const doubled = ops.reshape(ops.expand(spread, [frames, h, 2, w, 2, channels]), [
-          frames,
-          2 * h,
-          2 * w,
-          channels,
-        ]);
+        const each = ops.expand(spread, [frames, h, 2, w, 2, channels]);
+        const doubled = ops.reshape(each, [frames, 2 * h, 2 * w, channels]);
         return lastOf(x, crop(crop(doubled, 1, height), 2, width));
       },
     };

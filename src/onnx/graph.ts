@@ -40,6 +40,7 @@ export interface Graph {
   readonly name: string;
   readonly nodes: GraphNode[];
   readonly initializers: Map<string, Initializer>;
+  /** Weights whose initializers are worked out before a session starts. */
   readonly prepared: PreparedWeight[];
   /** Every edge by its name. */
   readonly edges: Map<string, Edge>;

@@ -20,10 +20,7 @@ function int64s(graph: Graph, values: readonly number[]): Edge {
 export const add = (a: Edge, b: Edge): Edge => elementwise("Add", a, b);
 export const subtract = (a: Edge, b: Edge): Edge => elementwise("Sub", a, b);
 export const multiply = (a: Edge, b: Edge): Edge => elementwise("Mul", a, b);
-export const divide = (a: Edge, b: Edge): Edge => elementwise("Div", a, b);
-export const maximum = (a: Edge, b: Edge): Edge => elementwise("Max", a, b);
 export const sigmoid = (x: Edge): Edge => unary("Sigmoid", x);
-export const absolute = (x: Edge): Edge => unary("Abs", x);
 export const sqrt = (x: Edge): Edge => unary("Sqrt", x);
 export const reciprocal = (x: Edge): Edge => unary("Reciprocal", x);
 export const sin = (x: Edge): Edge => unary("Sin", x);
@@ -142,20 +139,6 @@ export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
   return { bytes, scale, zeroPoint };
 }
 
-/** (rows, columns) to int8 with a scale for each column, around 0. */
-export function quantizeColumns(x: Edge, scales: Edge): Edge {
-  const [, columns] = dimensions(x, 2);
-  if (!sameShape(scales.shape, [columns!])) {
-    throw graphError(x.graph, `QuantizeLinear of [${x.shape}] with [${scales.shape}] scales`);
-  }
-  return addNode(
-    "QuantizeLinear",
-    [x, scales, int8Zeros(x.graph, columns!)],
-    { dtype: "int8", shape: x.shape },
-    { attributes: { axis: 1 } },
-  );
-}
-
 /** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
 export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edge, bias?: Edge): Edge {
   const { bytes, scale, zeroPoint } = x;
@@ -201,7 +184,6 @@ export function conv(
 }
 
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
-export const reduceMax = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMax", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
 
 /** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */

@@ -1,7 +1,7 @@
 /**
- * How does a stored weight become an initializer that is worked out before a session starts? Row by row: to fp32, with what
- * LoRAs add, and to int8 where a product wants bytes. ONNX Runtime would fold the same sums in one thread, with every
- * intermediate in memory.
+ * How does a stored weight become the int8 matrix of a product, before a session starts? Some outputs at a time: to fp32,
+ * with what LoRAs add, then to bytes with a scale for each output. ONNX Runtime would fold the same sums in one thread, with
+ * every intermediate in memory.
  */
 import { StillmotionError } from "../errors.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";

@@ -99,6 +99,8 @@ it("stop being worked out when a signal says so, after which the engine works", 
   const loading = engine.load(products(size, count, "stopped.bin"), { signal: stopped.signal });
   setTimeout(() => stopped.abort(new Error("enough")), 100);
   await expect(loading).rejects.toMatchObject({ code: "aborted", cause: new Error("enough") });
+  const before = engine.load(products(size, count, "stopped.bin"), { signal: AbortSignal.abort() });
+  await expect(before).rejects.toMatchObject({ code: "aborted" });
   writeWeights("after.bin", 64, 1);
   const session = await engine.load(products(64, 1, "after.bin"));
   const { y0 } = await session.run(ones(64));
