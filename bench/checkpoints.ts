@@ -13,6 +13,8 @@ export type CheckpointName = keyof typeof checkpointTitles;
 
 export interface BenchCheckpoint {
   readonly folder: string;
+  /** Whether its clips show anything, or only noise. */
+  readonly isTrained: boolean;
   readonly unet: UnetConfig;
   readonly vae: VaeConfig;
   /** The settings that it comes with. */
@@ -29,5 +31,11 @@ export async function benchCheckpoint(
     await runCommand(python, ["-m", "reference.bench.make_checkpoint", path]);
   }
   const { unet, vae, preset = {} } = await openCheckpoint(path);
-  return { folder: path, unet: unetConfig(unet.config), vae: vaeConfig(vae.config), preset };
+  return {
+    folder: path,
+    isTrained: name === "tiny",
+    unet: unetConfig(unet.config),
+    vae: vaeConfig(vae.config),
+    preset,
+  };
 }

@@ -2,9 +2,10 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadImage } from "../src/image/load-image.ts";
+import { StableVideoDiffusionPipeline } from "../src/pipeline/stable-video-diffusion.ts";
 import { createGenerator } from "../src/random/generator.ts";
 import { randn } from "../src/random/randn.ts";
-import { floatTensor, type Tensor } from "../src/tensor.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../src/tensor.ts";
 import { encodeSafetensors } from "../src/weights/safetensors.ts";
 import type { BenchCheckpoint } from "./checkpoints.ts";
 import type { ClipSize } from "./options.ts";
@@ -26,13 +27,17 @@ export async function unetInputs(
   });
 }
 
-/** Of decoding: `latents` (frames, 4, latent height, latent width), before they are divided by the scaling factor. */
+/**
+ * Of decoding: `latents` (frames, 4, latent height, latent width), before they are divided by the scaling factor. Those of a
+ * clip where the checkpoint can make one: what windows do to noise says little about flicker.
+ */
 export async function decodeInputs(
   scratchFolder: string,
   checkpoint: BenchCheckpoint,
   size: ClipSize,
 ): Promise<string> {
-  const { shape, data } = clipNoise(checkpoint, size, 0);
+  const latents = checkpoint.isTrained ? clipLatents(checkpoint, size) : clipNoise(checkpoint, size, 0);
+  const { shape, data } = await latents;
   return save(scratchFolder, "decode", { latents: floatTensor(shape.slice(1), data) });
 }
 
@@ -58,6 +63,14 @@ export async function heldOutPhotos(): Promise<string[]> {
   const folder = join("test", "photos");
   const files = (await readdir(folder)).filter((file) => file.endsWith(".jpg"));
   return files.sort().map((file) => join(folder, file));
+}
+
+/** (1, frames, 4, latent height, latent width), as the checkpoint makes them of a photo. */
+async function clipLatents({ folder }: BenchCheckpoint, { frames, width, height }: ClipSize): Promise<FloatTensor> {
+  await using pipeline = await StableVideoDiffusionPipeline.fromPretrained(folder);
+  const [photo] = await heldOutPhotos();
+  const settings = { numFrames: frames, width, height, seed: 0, outputType: "latents" } as const;
+  return (await pipeline.generate(await loadImage(photo!), settings)).latents;
 }
 
 /** (1, frames, 4, latent height, latent width). */

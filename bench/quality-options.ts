@@ -1,5 +1,7 @@
 /** Which options make a clip faster and another one? What the bench asks the price of. */
 
+import type { Side } from "./sides.ts";
+
 /** A run in which nothing is saved, and what is compared with it. Settings have the names of Python's call. */
 export interface QualityCase {
   readonly name: string;
@@ -10,6 +12,8 @@ export interface QualityCase {
 
 interface SpeedOption {
   readonly name: string;
+  /** Arithmetic of the UNet. Default: fp32. */
+  readonly dtype?: Side["dtype"];
   /** On top of the case's. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }

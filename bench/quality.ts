@@ -39,7 +39,7 @@ async function qualitySection(options: BenchOptions, checkpoint: BenchCheckpoint
     { side: { name: theirs, isOurs: false, dtype: "fp32" }, to: theirs },
     { side: { name: ours, isOurs: true, dtype: "fp32" }, to: ours },
     ...each.options.map(
-      ({ name, settings }): Entry => ({ side: { name, isOurs: true, dtype: "fp32" }, to: ours, settings }),
+      ({ name, dtype = "fp32", settings }): Entry => ({ side: { name, isOurs: true, dtype }, to: ours, settings }),
     ),
     { side: { name: "diffusers bf16", isOurs: false, dtype: "bf16" }, to: theirs },
     {
@@ -69,7 +69,7 @@ async function qualitySection(options: BenchOptions, checkpoint: BenchCheckpoint
 
 Against the same program's fp32 run with ${each.name}, on ${runs} photos of test/photos, each with the same noise. Temporal
 difference: how differently the picture changes from frame to frame, mean of all values, in levels of 255. Clip and
-denoising: how many times as fast, by median; one round in turn is ${rounds === 1 ? "all" : `one of ${rounds}`}.
+denoising: how many times as fast, by median. Processes each: ${rounds}, clips in each: ${runs}.
 ${ours} differs from ${theirs} by ${named(ours).difference.toExponential(1)} (relative L2).
 
 ${circumstances(options, outcomes)}`;
@@ -89,13 +89,17 @@ function priceRow(got: Outcome, expected: Outcome): string[] {
   ].map((times) => `${ratios(expected.measurements, got.measurements, times)[0].toFixed(2)}`) as [string, string];
   return [
     got.name,
-    `${mean(decibels).toFixed(1)} dB`,
-    `${Math.min(...decibels).toFixed(1)} dB`,
+    inDecibels(mean(decibels)),
+    inDecibels(Math.min(...decibels)),
     mean(measured(ssim)).toFixed(4),
     mean(measured(temporalDifference)).toFixed(2),
     clip,
     denoising,
   ];
+}
+
+function inDecibels(value: number): string {
+  return value === Number.POSITIVE_INFINITY ? "equal" : `${value.toFixed(1)} dB`;
 }
 
 function mean(values: readonly number[]): number {
