@@ -33,7 +33,7 @@ export interface SafetensorsHeader {
 /** The longest header that is read; the header of a 1.5 B UNet takes 0.2 MB. */
 const maxHeaderBytes = 25_000_000;
 /** Published files have some thousands, of five axes at most. */
-const maxTensors = 100_000;
+const maxTensors = 65_536;
 const maxAxes = 16;
 /** What is kept of a short text takes eight times the memory of its JSON. */
 const maxMetadataTexts = 2048;

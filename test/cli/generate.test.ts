@@ -70,6 +70,12 @@ it("samples a UNet of AnimateLCM as it was made for, and the clip says so", asyn
     minGuidanceScale: 1,
     maxGuidanceScale: 1,
   });
+  expect(await stillmotionHere([...args, "--steps", "1", "--preset", "diffusers"])).toMatchObject({ code: 0 });
+  expect((await readClipMetadata(join(folder, "clip.gif"))).settings).toMatchObject({
+    preset: "diffusers",
+    scheduler: "euler",
+    maxGuidanceScale: 3,
+  });
   const asked = ["--steps", "2", "--max-guidance-scale", "1.2"];
   expect(await stillmotionHere([...args, ...asked])).toMatchObject({ code: 0 });
   expect((await readClipMetadata(join(folder, "clip.gif"))).settings).toMatchObject({
