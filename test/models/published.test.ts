@@ -61,6 +61,8 @@ describe("memory estimates", () => {
 it("DeepCache's shallow UNet reads a few percent of the published weights", () => {
   const { write } = readNetworks(published(), createCpuFp32Lowering);
   const size = { frames: 8, height: 16, width: 24 };
-  const [whole, shallow] = [write.unetWithDeepFeature(size), write.shallowUnet(size)].map(({ graph }) => memoryOf(graph));
+  const [whole, shallow] = [write.unetWithDeepFeature(size), write.shallowUnet(size)].map(({ graph }) =>
+    memoryOf(graph),
+  );
   expect(shallow!.weightsBytes / whole!.weightsBytes).toBeLessThan(0.05);
 });
