@@ -138,8 +138,8 @@ export const generateSchema = z
     }),
     guidanceInterval: z.tuple([z.number().min(0), z.number().min(0)]).register(presentations, {
       flag: "guidance-interval",
-      value: "low,high",
-      help: "guide only at noise levels above the first and up to the second; the others take half the work",
+      value: "a,b",
+      help: "guide only at noise levels above a, up to and with b: the others take half the work",
       group: "motion",
       otherwise: "all levels",
     }),

@@ -118,7 +118,7 @@ describe("the clip is the same", () => {
   it("for every chunkFeedForward and offload, with each decodeChunkSize", { timeout: 120_000 }, async () => {
     const pipes = [open(await watchedEngine(), "model").pipe, open(await watchedEngine(), "none").pipe];
     const clips = new Map<number, FloatTensor>();
-    for (const chunkFeedForward of [1, 3, 64]) {
+    for (const chunkFeedForward of [1, 3]) {
       for (const decodeChunkSize of [1, 2, 3]) {
         for (const pipe of pipes) {
           const options = { ...small, decodeChunkSize, chunkFeedForward, outputType: "floats" } as const;
