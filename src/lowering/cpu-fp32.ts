@@ -3,7 +3,7 @@ import { addExternal, addInput, addOutput, type Edge, type Graph } from "../onnx
 import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
-import { normalisePlanes, normaliseTokens } from "./group-norm.ts";
+import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import { withAdditions } from "./low-rank.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
 import { convert, type Storage } from "./storage.ts";
@@ -61,6 +61,19 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
     return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
   }
 
+  /** (out, in, 3, 1, 1) -> (out, in, 3, 1): a convolution down the frames of (channels, frames, pixels). */
+  function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
+    const [outputs, inputs, taps] = weight.shape;
+    let kernel = parameter(reshaped(weight, [outputs!, inputs!, taps!, 1]));
+    let offset = parameter(bias);
+    if (gain) {
+      kernel = ops.multiply(kernel, stored(gain, "last"));
+      offset = ops.multiply(offset, stored(gain, "last"));
+    }
+    const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
+    return value([clip.shape[2]!, ...x.shape.slice(1, -1), outputs!], "clip", clip);
+  }
+
   /** Applied in whichever storage the value has. */
   function mapStored(x: Value, operation: (edge: Edge) => Edge): Value {
     const [storage, edge] = firstStorage(x);
@@ -114,24 +127,29 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
       return value([frames!, height!, width!, channels!], "first", planes);
     },
 
-    temporalConv(x, weight, bias, gain) {
-      const [outputs, inputs, taps] = weight.shape;
-      // (out, in, 3, 1, 1) -> (out, in, 3, 1): a convolution down the frames of (channels, frames, pixels)
-      let kernel = parameter(reshaped(weight, [outputs!, inputs!, taps!, 1]));
-      let offset = parameter(bias);
-      if (gain) {
-        kernel = ops.multiply(kernel, stored(gain, "last"));
-        offset = ops.multiply(offset, stored(gain, "last"));
-      }
-      const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [1, 0, 1, 0] });
-      return value(x.shape.with(-1, outputs!), "clip", clip);
-    },
+    temporalConv: (x, weight, bias, gain) => convolveFrames(x, weight, bias, gain, 1),
+    temporalConvUnpadded: (x, weight, bias, gain) => convolveFrames(x, weight, bias, gain, 0),
 
     groupNorm(x, weight, bias, { groups, eps, over, activation }) {
       const storage = x.shape.length === 3 ? "last" : over === "clip" ? "clip" : "first";
       const normalise = storage === "last" ? normaliseTokens : normalisePlanes;
       const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), groups, eps);
       return value(x.shape, storage, activation ? activate(normalised, activation) : normalised);
+    },
+
+    groupStatistics(x, groups) {
+      const { mean, variance } = planesStatistics(stored(x, "first"), groups);
+      return { mean: value(mean.shape, "last", mean), variance: value(variance.shape, "last", variance) };
+    },
+
+    groupNormByStatistics(x, weight, bias, { mean, inverseDeviation, presence }, { groups, activation }) {
+      const statistics = {
+        mean: stored(mean, "last"),
+        inverseDeviation: stored(inverseDeviation, "last"),
+        presence: stored(presence, "last"),
+      };
+      const normalised = normalisePlanesBy(statistics, stored(x, "first"), parameter(weight), parameter(bias), groups);
+      return value(x.shape, "first", activation ? activate(normalised, activation) : normalised);
     },
 
     layerNorm: (x, weight, bias, eps) =>

@@ -1,7 +1,7 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
 import { StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
-import { type CreateLowering, type Network, type WrittenNetwork, writeNetwork } from "../models/network.ts";
+import { type CreateLowering, type Network, writeNetwork, writeSegments } from "../models/network.ts";
 import { type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
@@ -44,6 +44,10 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
       unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size)),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
+      /** The decoder for a window of `frames`; see `runSegments`. */
+      vaeDecoderSegments: keepLast((size: UnetSize) =>
+        writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, size)),
+      ),
     },
   };
 }
@@ -64,12 +68,12 @@ interface PictureSize {
 }
 
 /** A run asks for the same graph twice, for the memory plan and to load it. */
-function keepLast<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
-  let last: { key: string; network: WrittenNetwork } | undefined;
+function keepLast<Size, Written>(write: (size: Size) => Written): (size: Size) => Written {
+  let last: { key: string; written: Written } | undefined;
   return (size) => {
     const key = JSON.stringify(size ?? null);
-    if (last?.key !== key) last = { key, network: write(size) };
-    return last.network;
+    if (last?.key !== key) last = { key, written: write(size) };
+    return last.written;
   };
 }
 

@@ -4,6 +4,7 @@ import { fits } from "../image/fit.ts";
 import { type SamplerName, samplerNames } from "../schedulers/samplers.ts";
 import { type FloatTensor, isFloatTensor } from "../tensor.ts";
 import { defaultFps } from "../video/clip.ts";
+import { decodeModes } from "./decode.ts";
 
 /** What a door other than the library needs to show an option. */
 export interface OptionPresentation {
@@ -145,9 +146,15 @@ export const generateSchema = z
     decodeChunkSize: z.int().min(1).register(presentations, {
       flag: "decode-chunk-size",
       value: "n",
-      help: "frames decoded together: fewer takes less memory and may flicker",
+      help: "frames decoded at a time: fewer takes less memory, the picture stays the same",
       group: "sampling",
       otherwise: "all frames",
+    }),
+    decodeMode: z.enum(decodeModes).register(presentations, {
+      flag: "decode-mode",
+      value: "mode",
+      help: "exact: as all frames at once; reference: frames decoded at a time know nothing of the others, as in diffusers, and may flicker",
+      group: "sampling",
     }),
     numVideosPerPrompt: z.int().min(1).max(64).register(presentations, {
       flag: "videos",
@@ -201,6 +208,7 @@ export const generateDefaults = {
   minGuidanceScale: 1,
   maxGuidanceScale: 3,
   fit: "stretch",
+  decodeMode: "exact",
   numVideosPerPrompt: 1,
   noiseDtype: "fp32",
 } as const satisfies GenerateSettings;

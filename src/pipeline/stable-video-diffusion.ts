@@ -206,7 +206,7 @@ export class StableVideoDiffusionPipeline {
     const context: StageContext = { engine: this.#engine, onProgress: this.#onProgress, signal };
     const result = await this.#latents(context, images, settings, latents, onStep);
     if (outputType === "latents") return { frames: [], latents: result, settings };
-    const decoded = await decodeLatents(context, this.#networks, result, settings.decodeChunkSize);
+    const decoded = await decodeLatents(context, this.#networks, result, settings);
     const frames = outputType === "floats" ? decoded : decoded.map(toImages);
     return { frames: frames as Frames<Output>[], latents: result, settings };
   }
