@@ -14,6 +14,7 @@ const otherFlags: Readonly<Record<string, string>> = {
   dtype: "dtype",
   device: "device",
   threads: "threads",
+  scratchFolder: "scratch-folder",
   maxPixels: "max-pixels",
   maxBytes: "max-bytes",
   timeoutMs: "timeout-ms",

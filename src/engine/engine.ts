@@ -50,8 +50,8 @@ export interface Engine {
    * @throws StillmotionError `output` when there is no room
    */
   createScratch(length: number): Promise<Scratch>;
-  /** What scratches could hold together. */
-  availableScratchBytes(): Promise<number>;
+  /** Throws `output` when scratches of `sizeBytes` together would find no room. */
+  assertScratchFits(sizeBytes: number): Promise<void>;
   load(model: Model, options?: { signal?: AbortSignal | undefined }): Promise<Session>;
   /** Releases every session and stops the worker. Safe to call twice. */
   dispose(): Promise<void>;

@@ -61,7 +61,7 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     provider,
     availableMemoryBytes: () => process.availableMemory(),
     createScratch: scratchSpace.create,
-    availableScratchBytes: scratchSpace.availableBytes,
+    assertScratchFits: scratchSpace.assertFits,
     load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal }),
     dispose: () => worker.stop("the engine was disposed"),
   };

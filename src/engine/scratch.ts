@@ -6,20 +6,20 @@ import { join } from "node:path";
 import { StillmotionError } from "../errors.ts";
 import type { Scratch } from "./engine.ts";
 
+/** See the methods of `Engine`. */
 export interface ScratchSpace {
   create(length: number): Promise<Scratch>;
-  availableBytes(): Promise<number>;
+  assertFits(sizeBytes: number): Promise<void>;
 }
 
-/** What is kept in memory, all scratches together. */
-const inMemoryBytes = 128e6;
 
 /**
  * @param given folder for the files. Default: the system's folder for temporary files, or `/var/tmp` where that one lies in
  *   memory
+ * @param options.inMemoryBytes what all scratches together may hold in memory
  * @throws StillmotionError `invalid-option` when no file can be made in the folder that is given
  */
-export function openScratchSpace(given: string | undefined): ScratchSpace {
+export function openScratchSpace(given: string | undefined, { inMemoryBytes = 64e6 } = {}): ScratchSpace {
   if (given !== undefined) assertWritable(given);
   const folder = given ?? temporaryFolder();
   let heldBytes = 0;
@@ -46,7 +46,9 @@ export function openScratchSpace(given: string | undefined): ScratchSpace {
       const sizeBytes = Float32Array.BYTES_PER_ELEMENT * length;
       return heldBytes + sizeBytes <= inMemoryBytes ? inMemory(length) : inFile(folder, sizeBytes);
     },
-    availableBytes: async () => inMemoryBytes + ((await freeBytes(folder)) ?? Number.POSITIVE_INFINITY),
+    async assertFits(sizeBytes) {
+      if (heldBytes + sizeBytes > inMemoryBytes) await assertFree(folder, sizeBytes);
+    },
   };
 }
 
@@ -61,8 +63,7 @@ function assertWritable(folder: string): void {
 }
 
 async function inFile(folder: string, sizeBytes: number): Promise<Scratch> {
-  const free = await freeBytes(folder);
-  if (free !== undefined && free < sizeBytes) throw noSpace(folder, sizeBytes, free);
+  await assertFree(folder, sizeBytes);
   const file = await openWithoutName(folder);
   return {
     read: (first, into) =>
@@ -109,10 +110,11 @@ async function moveAll(
   }
 }
 
-/** Undefined where the file system does not tell. */
-async function freeBytes(folder: string): Promise<number | undefined> {
+async function assertFree(folder: string, sizeBytes: number): Promise<void> {
   const stats = await statfs(folder).catch(() => undefined);
-  return stats && stats.blocks > 0 ? stats.bavail * stats.bsize : undefined;
+  if (!stats || stats.blocks === 0) return; // some network file systems do not tell
+  const freeBytes = stats.bavail * stats.bsize;
+  if (freeBytes < sizeBytes) throw noSpace(folder, sizeBytes, freeBytes);
 }
 
 function noSpace(folder: string, sizeBytes: number, free: number | undefined, cause?: unknown): StillmotionError {

@@ -61,17 +61,22 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
     return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
   }
 
-  /** (out, in, 3, 1, 1) -> (out, in, 3, 1): a convolution down the frames of (channels, frames, pixels). */
   function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
-    const [outputs, inputs, taps] = weight.shape;
-    let kernel = parameter(reshaped(weight, [outputs!, inputs!, taps!, 1]));
-    let offset = parameter(bias);
-    if (gain) {
-      kernel = ops.multiply(kernel, stored(gain, "last"));
-      offset = ops.multiply(offset, stored(gain, "last"));
+    const [frames, height, width, inputs] = x.shape as [number, number, number, number];
+    const [outputs, , taps] = weight.shape as [number, number, number];
+    const scaled = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
+    const kernel = scaled(parameter(reshaped(weight, [outputs, inputs, taps, 1])));
+    const offset = scaled(parameter(bias));
+    if (frames === taps && padding === 0) {
+      // One frame of three, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
+      const planes = ops.reshape(stored(x, "first"), [1, taps * inputs, height, width]);
+      const pointwise = ops.reshape(ops.transpose(kernel, [0, 2, 1, 3]), [outputs, taps * inputs, 1, 1]);
+      const frame = ops.conv(planes, pointwise, offset, { strides: [1, 1], pads: [0, 0, 0, 0] });
+      return value([1, height, width, outputs], "first", frame);
     }
+    // A (3, 1) convolution down the frames of (channels, frames, pixels).
     const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
-    return value([clip.shape[2]!, ...x.shape.slice(1, -1), outputs!], "clip", clip);
+    return value([clip.shape[2]!, height, width, outputs], "clip", clip);
   }
 
   /** Applied in whichever storage the value has. */

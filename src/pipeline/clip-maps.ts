@@ -3,7 +3,7 @@ import type { Engine, Scratch } from "../engine/engine.ts";
 import type { ClipMap, Segment } from "../lowering/segments.ts";
 
 /** What happens to maps around one segment. */
-export interface MapPlan {
+interface MapPlan {
   /** Before it: maps that get a place, of their own or over a map of their size, each frame of which is read before. */
   readonly places: readonly { readonly map: ClipMap; readonly over: ClipMap | undefined }[];
   /** After it: maps that no other segment reads. */
@@ -13,11 +13,12 @@ export interface MapPlan {
 /** The plan of each segment. The first map and the last are the caller's. */
 export function planMaps(segments: readonly Segment[]): MapPlan[] {
   const lastReader = new Map(
-    segments.flatMap(({ reads }, index) => reads.map(({ map }) => [map, index] as const)),
+    segments.flatMap(({ reads }, index) => reads.map(({ map }) => [map.name, index] as const)),
   );
   return segments.map(({ reads, writes }, index) => {
-    const releases = [...new Set(reads.map(({ map }) => map))].filter((map) => lastReader.get(map) === index);
-    const isReadAhead = (map: ClipMap) => reads.some((read) => read.map === map && read.neighbours > 0);
+    const last = reads.filter(({ map }) => lastReader.get(map.name) === index);
+    const releases = [...new Map(last.map(({ map }) => [map.name, map])).values()];
+    const isReadAhead = ({ name }: ClipMap) => last.some(({ map, neighbours }) => map.name === name && neighbours > 0);
     const free = releases.filter((map) => !isReadAhead(map));
     const places = writes.map((map) => {
       const at = free.findIndex((old) => old.frameSize === map.frameSize);
@@ -27,18 +28,17 @@ export function planMaps(segments: readonly Segment[]): MapPlan[] {
   });
 }
 
-/** Most numbers of one frame that lie in scratches at a time. */
-export function largestFrame(plans: readonly MapPlan[], given: ClipMap): number {
-  let held = given.frameSize;
+/** Most bytes that lie in scratches at a time. */
+export function scratchBytes(segments: readonly Segment[], frames: number): number {
+  let held = segments[0]!.reads[0]!.map.frameSize;
   let largest = held;
-  for (const { places, releases } of plans) {
-    const over = new Set(places.map((place) => place.over));
-    for (const { map } of places) held += map.frameSize;
-    for (const map of over) held -= map?.frameSize ?? 0;
+  for (const { places, releases } of planMaps(segments)) {
+    const taken = places.flatMap(({ over }) => over ?? []);
+    for (const { map, over } of places) held += over ? 0 : map.frameSize;
     largest = Math.max(largest, held);
-    for (const map of releases) held -= over.has(map) ? 0 : map.frameSize;
+    for (const map of releases) held -= taken.includes(map) ? 0 : map.frameSize;
   }
-  return largest;
+  return Float32Array.BYTES_PER_ELEMENT * frames * largest;
 }
 
 /** The maps of one clip. */
@@ -52,30 +52,30 @@ export interface ClipMaps {
 }
 
 export function createClipMaps({ createScratch }: Pick<Engine, "createScratch">, frames: number): ClipMaps {
-  const scratches = new Map<ClipMap, Scratch>();
+  const scratches = new Map<string, Scratch>();
 
-  async function release(map: ClipMap): Promise<void> {
-    const scratch = scratches.get(map)!;
-    scratches.delete(map);
+  async function release(name: string): Promise<void> {
+    const scratch = scratches.get(name)!;
+    scratches.delete(name);
     const isShared = [...scratches.values()].includes(scratch);
     if (!isShared) await scratch.release();
   }
 
   return {
     async place(map, over) {
-      scratches.set(map, over ? scratches.get(over)! : await createScratch(frames * map.frameSize));
+      scratches.set(map.name, over ? scratches.get(over.name)! : await createScratch(frames * map.frameSize));
     },
     async read(map, first, count) {
       const values = new Float32Array(count * map.frameSize);
       const [start, end] = [Math.max(0, first), Math.min(frames, first + count)];
       const within = values.subarray((start - first) * map.frameSize, (end - first) * map.frameSize);
-      await scratches.get(map)!.read(start * map.frameSize, within);
+      await scratches.get(map.name)!.read(start * map.frameSize, within);
       return values;
     },
-    write: (map, first, values) => scratches.get(map)!.write(first * map.frameSize, values),
-    release,
+    write: (map, first, values) => scratches.get(map.name)!.write(first * map.frameSize, values),
+    release: ({ name }) => release(name),
     async releaseAll() {
-      for (const map of [...scratches.keys()]) await release(map);
+      for (const name of [...scratches.keys()]) await release(name);
     },
   };
 }

@@ -1,7 +1,10 @@
 /** How do latents become frames? Through the VAE's decoder, all at once or some frames at a time. */
+import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
-import type { Networks } from "./networks.ts";
+import { scratchBytes } from "./clip-maps.ts";
+import { latentSize, type Networks } from "./networks.ts";
+import type { Settings } from "./resolve-settings.ts";
 import { runSegments } from "./run-segments.ts";
 import { type StageContext, withSession } from "./stages.ts";
 
@@ -31,9 +34,21 @@ export async function decodeLatents(
     latents.shape,
     latents.data.map((value) => Math.fround(1 / scalingFactor) * value),
   );
-  const isWindowed = decodeMode === "exact" && decodeChunkSize < latents.shape[1]!;
-  const decode = isWindowed ? decodeInWindows : decodeInChunks;
+  const decode = isWindowed({ decodeChunkSize, decodeMode, numFrames: latents.shape[1]! }) ? decodeInWindows : decodeInChunks;
   return decode(context, networks, scaled, decodeChunkSize);
+}
+
+/** Whether the frames of a clip are decoded as one while only some of them are in memory. */
+export function isWindowed({ decodeChunkSize, decodeMode, numFrames }: DecodeSettings & { numFrames: number }): boolean {
+  return decodeMode === "exact" && decodeChunkSize < numFrames;
+}
+
+/** Throws `output` when decoding would set more aside than the engine has room for. */
+export async function assertScratchFits(engine: Engine, networks: Networks, settings: Settings): Promise<void> {
+  if (!isWindowed(settings)) return;
+  const { numFrames: frames, decodeChunkSize: window } = settings;
+  const segments = networks.write.vaeDecoderSegments({ frames, window, ...latentSize(networks, settings) });
+  await engine.assertScratchFits(scratchBytes(segments, frames));
 }
 
 /** All frames of a clip as one, `window` of them in memory at a time; one clip after the other. */
@@ -44,7 +59,7 @@ async function decodeInWindows(
   window: number,
 ): Promise<FloatTensor[]> {
   const [clips, frames, , height, width] = latents.shape as [number, number, number, number, number];
-  const segments = networks.write.vaeDecoderSegments({ frames: window, height, width });
+  const segments = networks.write.vaeDecoderSegments({ frames, window, height, width });
   const clipSize = latents.data.length / clips;
   const results: FloatTensor[] = [];
   const stage = "vae decoder";
@@ -57,8 +72,9 @@ async function decodeInWindows(
       };
       onWork(0);
       const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
-      const decoded = await runSegments({ ...context, onProgress: () => {} }, segments, given, { frames, window }, onWork);
-      results.push(floatTensor(framesShape(networks, latents), unitRange(decoded)));
+      const decoded = await runSegments({ ...context, onProgress: () => {} }, segments, given, frames, onWork);
+      toUnitRange(decoded);
+      results.push(floatTensor(framesShape(networks, latents), decoded));
     }
   } finally {
     context.onProgress({ stage, state: "released" });
@@ -91,7 +107,9 @@ async function decodeInChunks(
             latents.data.subarray(first, first + length * frameSize),
           );
           const output = await session.run({ latents: chunk }, context);
-          result.data.set(unitRange(output.frames!.data as Float32Array), start * pixels);
+          const decoded = output.frames!.data as Float32Array;
+          toUnitRange(decoded);
+          result.data.set(decoded, start * pixels);
           done += length;
         }
       }
@@ -128,6 +146,6 @@ function framesShape({ vae }: Networks, latents: FloatTensor): readonly number[]
 }
 
 /** From [-1, 1] to [0, 1], clamped. */
-function unitRange(values: Float32Array): Float32Array {
-  return values.map((value) => Math.min(1, Math.max(0, Math.fround(value / 2) + 0.5)));
+function toUnitRange(values: Float32Array): void {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, Math.fround(values[i]! / 2) + 0.5));
 }

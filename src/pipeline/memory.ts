@@ -2,6 +2,7 @@
 import type { Engine } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
 import { estimateMemory } from "../onnx/memory.ts";
+import { isWindowed } from "./decode.ts";
 import { latentSize, type Networks } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
 import type { Stage } from "./stages.ts";
@@ -9,7 +10,7 @@ import type { Stage } from "./stages.ts";
 /** Decoded frames are kept as float32 and as 8-bit pictures. */
 const floatBytes = 4;
 
-type Size = Pick<Settings, "width" | "height" | "numFrames" | "decodeChunkSize">;
+type Size = Pick<Settings, "width" | "height" | "numFrames" | "decodeChunkSize" | "decodeMode">;
 
 /**
  * Throws `out-of-memory` when the largest stage of a run needs more than the engine's machine has available, and names
@@ -43,14 +44,21 @@ function largestStage(networks: Networks, size: Size, decodedClips: number): { s
     { stage: "unet", bytes: estimateMemory(write.unet({ frames: size.numFrames, ...latents }).graph) },
   ];
   if (decodedClips > 0) {
-    const frames = Math.min(size.decodeChunkSize, size.numFrames);
     const results = decodedClips * size.numFrames * size.width * size.height * 3 * (floatBytes + 1);
-    needs.push({
-      stage: "vae decoder",
-      bytes: results + estimateMemory(write.vaeDecoder({ frames, ...latents }).graph),
-    });
+    needs.push({ stage: "vae decoder", bytes: results + decoderBytes(networks, size) });
   }
   return needs.reduce((largest, stage) => (stage.bytes > largest.bytes ? stage : largest));
+}
+
+function decoderBytes(networks: Networks, size: Size): number {
+  const { vaeDecoder, vaeDecoderSegments } = networks.write;
+  const { numFrames: frames, decodeChunkSize } = size;
+  const window = Math.min(decodeChunkSize, frames);
+  const latents = latentSize(networks, size);
+  if (!isWindowed(size)) return estimateMemory(vaeDecoder({ frames: window, ...latents }).graph);
+  return Math.max(
+    ...vaeDecoderSegments({ frames, window, ...latents }).map(({ graph }) => estimateMemory(graph)),
+  );
 }
 
 /** The smallest change that fits: a chunk size costs least, then a smaller picture, then fewer frames as well. */

@@ -5,6 +5,7 @@ import { type CreateLowering, type Network, writeNetwork, writeSegments } from "
 import { type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
+import { segmentsForClip } from "./segment-windows.ts";
 import type { Stage } from "./stages.ts";
 
 export type Networks = ReturnType<typeof readNetworks>;
@@ -44,10 +45,12 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
       unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size)),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
-      /** The decoder for a window of `frames`; see `runSegments`. */
-      vaeDecoderSegments: keepLast((size: UnetSize) =>
-        writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, size)),
-      ),
+      /** The decoder for a window of the frames; see `runSegments`. */
+      vaeDecoderSegments: keepLast(({ frames, window, ...size }: UnetSize & { window: number }) => {
+        const segments = (frames: number) =>
+          writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, { frames, ...size }));
+        return segmentsForClip(segments, window, frames);
+      }),
     },
   };
 }

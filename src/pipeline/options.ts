@@ -148,12 +148,12 @@ export const generateSchema = z
       value: "n",
       help: "frames decoded at a time: fewer takes less memory, the picture stays the same",
       group: "sampling",
-      otherwise: "all frames",
+      otherwise: "as many as make a megapixel; all in mode reference",
     }),
     decodeMode: z.enum(decodeModes).register(presentations, {
       flag: "decode-mode",
       value: "mode",
-      help: "exact: as all frames at once; reference: frames decoded at a time know nothing of the others, as in diffusers, and may flicker",
+      help: "exact: frames decoded at a time look as if all were; reference: they know nothing of the others, as in diffusers, and may flicker",
       group: "sampling",
     }),
     numVideosPerPrompt: z.int().min(1).max(64).register(presentations, {

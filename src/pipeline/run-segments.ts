@@ -1,7 +1,6 @@
 /** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
 import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
-import type { ClipMap } from "../lowering/segments.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/arithmetic.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
@@ -12,15 +11,13 @@ import { type StageContext, withSession } from "./stages.ts";
 /** A clip on its way through the segments. */
 interface Passage {
   readonly frames: number;
-  /** Frames that a segment gets at a time. */
-  readonly window: number;
   readonly maps: ClipMaps;
-  /** Of the maps that a norm over the clip is applied to. */
-  readonly statistics: Map<ClipMap, ClipStatistics>;
+  /** Of the maps that a norm over the clip is applied to, by their names. */
+  readonly statistics: Map<string, ClipStatistics>;
 }
 
 /**
- * Runs all segments for one clip.
+ * Runs all segments for one clip of `frames`.
  *
  * @param given all frames of the map that the first segment reads
  * @param onWork hears after each window how much of the work is done, from 0 to 1
@@ -30,14 +27,14 @@ export async function runSegments(
   context: StageContext,
   segments: readonly WrittenSegment[],
   given: Float32Array,
-  { frames, window }: { frames: number; window: number },
+  frames: number,
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
   const maps = createClipMaps(context.engine, frames);
-  const passage: Passage = { frames, window, maps, statistics: new Map() };
+  const passage: Passage = { frames, maps, statistics: new Map() };
   const plans = planMaps(segments);
-  const work = segments.map(({ graph }) => countMultiplications(graph));
-  const allWork = work.reduce((sum, share) => sum + share) * Math.ceil(frames / window);
+  const work = segments.map((segment) => countMultiplications(segment.graph));
+  const allWork = segments.reduce((sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)), 0);
   let workDone = 0;
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
   try {
@@ -46,9 +43,10 @@ export async function runSegments(
     for (const [index, segment] of segments.entries()) {
       const { places, releases } = plans[index]!;
       for (const { map, over } of places) await maps.place(map, over);
-      if (segment.gathers) passage.statistics.set(segment.gathers.map, gatherClipStatistics(segment.gathers.groups));
+      const { gathers } = segment;
+      if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
       await withSession(context, "vae decoder", segment.model, async (session) => {
-        for (let done = 0; done < frames; done += window) {
+        for (let done = 0; done < frames; done += windowOf(segment)) {
           throwIfAborted(context.signal);
           await runWindow(context, session, segment, passage, done);
           workDone += work[index]!;
@@ -63,6 +61,11 @@ export async function runSegments(
   }
 }
 
+/** Frames that a segment gets at a time, the neighbours not counted. */
+function windowOf({ reads }: WrittenSegment): number {
+  return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
+}
+
 /**
  * The last window ends with the clip, so it may hold frames that the one before has `done`. What it gives for those is left
  * alone: their place may hold the next map already.
@@ -70,17 +73,19 @@ export async function runSegments(
 async function runWindow(
   { signal }: StageContext,
   session: Session,
-  { reads, writes, gathers, normalises }: WrittenSegment,
-  { frames, window, maps, statistics }: Passage,
+  segment: WrittenSegment,
+  { frames, maps, statistics }: Passage,
   done: number,
 ): Promise<void> {
+  const { reads, writes, gathers, normalises } = segment;
+  const window = windowOf(segment);
   const start = Math.min(done, frames - window);
   const inputs: Record<string, FloatTensor> = {};
   for (const { input, shape, map, neighbours } of reads) {
     inputs[input] = floatTensor(shape, await maps.read(map, start - neighbours, shape[0]!));
   }
   if (normalises) {
-    const { mean, inverseDeviation } = statistics.get(normalises.map)!.merge(normalises.eps);
+    const { mean, inverseDeviation } = statistics.get(normalises.map.name)!.merge(normalises.eps);
     inputs[normalises.mean] = mean;
     inputs[normalises.inverseDeviation] = inverseDeviation;
     inputs[normalises.presence] = presence(start - 1, window + 2, frames);
@@ -91,7 +96,7 @@ async function runWindow(
     return data.subarray(((done - start) * data.length) / shape[0]!);
   };
   for (const map of writes) await maps.write(map, done, fresh(map.name));
-  if (gathers) statistics.get(gathers.map)!.add(fresh(gathers.mean), fresh(gathers.variance));
+  if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
 }
 
 /** (count, 1): 1 for each frame from `first` on that the clip has. */

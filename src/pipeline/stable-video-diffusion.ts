@@ -9,7 +9,7 @@ import { samplers } from "../schedulers/samplers.ts";
 import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
-import { decodeLatents, toImages } from "./decode.ts";
+import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
 import { guidanceScales, isGuided } from "./guidance.ts";
 import { addLoras, type LoraSource } from "./loras.ts";
@@ -40,6 +40,11 @@ export interface FromPretrainedOptions {
   readonly threads?: number | undefined;
   /** The ONNX Runtime library to use. Default: the one that is installed with stillmotion. */
   readonly libraryPath?: string | undefined;
+  /**
+   * Where decoding sets numbers aside when `decodeChunkSize` is less than all frames: files that vanish with the run.
+   * Default: the system's folder for temporary files.
+   */
+  readonly scratchFolder?: string | undefined;
   /** A `.safetensors` file whose UNet takes the place of the checkpoint's, such as one of AnimateLCM. */
   readonly unet?: string | undefined;
   /**
@@ -141,6 +146,7 @@ export class StableVideoDiffusionPipeline {
       device,
       threads,
       libraryPath,
+      scratchFolder,
       unet,
       loras,
       hub,
@@ -151,7 +157,7 @@ export class StableVideoDiffusionPipeline {
     if (unknownName !== undefined) {
       throw new StillmotionError(
         "invalid-option",
-        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, unet, loras, preset, hub, onProgress`,
+        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, onProgress`,
       );
     }
     if (preset !== undefined && !presetNames.includes(preset)) {
@@ -176,7 +182,7 @@ export class StableVideoDiffusionPipeline {
       checkpoint = replaceUnet(checkpoint, await openUnetFile(unet));
     }
     if (loras !== undefined) checkpoint = { ...checkpoint, unet: await addLoras(checkpoint.unet, loras) };
-    const engine = await createNodeEngine({ device, threads, libraryPath });
+    const engine = await createNodeEngine({ device, threads, libraryPath, scratchFolder });
     try {
       return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset });
     } catch (error) {
@@ -190,7 +196,8 @@ export class StableVideoDiffusionPipeline {
    *
    * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`.
    *
-   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory` or `aborted`
+   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `output` when decoding finds no room for
+   *   what it sets aside, or `aborted`
    */
   async generate<Output extends OutputType = "images">(
     image: Image | readonly Image[],
@@ -202,6 +209,7 @@ export class StableVideoDiffusionPipeline {
     const { settings, latents, outputType, signal, onStep } = this.#resolve(options);
     throwIfAborted(signal);
     assertFitsInMemory(this.#engine, this.#networks, settings, { outputType, images: images.length });
+    if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
 
     const context: StageContext = { engine: this.#engine, onProgress: this.#onProgress, signal };
     const result = await this.#latents(context, images, settings, latents, onStep);

@@ -1,8 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rmdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { tinyFileSystem } from "../support/tiny-file-system.ts";
 import { commit, fileOf, hashOf, type Misbehaviour, repository, sendFile, sendJson } from "./fake-hub.ts";
 import { messageOf, pathsBelow, scene } from "./scene.ts";
 
@@ -420,19 +419,3 @@ it("says that there is no space before it fetches weights", async ({ skip }) => 
   );
   expect(hub.requests.filter(({ host }) => host === "store")).toEqual([]);
 });
-
-/** A disk of 2 MB, where this machine lets the tests make one. */
-async function tinyFileSystem(): Promise<string | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), "stillmotion-small-"));
-  const { status } = asRoot("mount -t tmpfs -o size=2m tmpfs", folder);
-  onTestFinished(async () => {
-    if (status === 0) asRoot("umount", folder);
-    await rmdir(folder);
-  });
-  return status === 0 ? folder : undefined;
-}
-
-function asRoot(words: string, folder: string) {
-  const [program, ...args] = words.split(" ");
-  return spawnSync(program!, [...args, folder]);
-}
