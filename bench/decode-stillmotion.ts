@@ -28,10 +28,16 @@ const networks = readNetworks(await openCheckpoint(checkpoint), createCpuFp32Low
 const { latents } = decodeSafetensors(await readFile(inputsFile), inputsFile).tensors as { latents: FloatTensor };
 const clip = floatTensor([1, ...latents.shape], latents.data); // (1, frames, 4, height, width)
 const engine = await createNodeEngine({ threads: Number(values.threads) });
-const context: StageContext = { sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
+const context: StageContext = {
+  engine,
+  sessions: createSessions(engine, "model"),
+  onProgress: () => {},
+  signal: undefined,
+};
 const loadSeconds = stopwatch.elapsed();
 
-const decode = () => decodeLatents(context, networks, clip, Number(values.window));
+const settings = { decodeChunkSize: Number(values.window), decodeMode: "exact" } as const;
+const decode = () => decodeLatents(context, networks, clip, settings);
 let [frames] = await decode();
 const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
 for (let run = 0; run < Number(values.runs); run++) [frames] = await stopwatch.run(decode);

@@ -16,6 +16,7 @@ const otherFlags: Readonly<Record<string, string>> = {
   device: "device",
   offload: "offload",
   threads: "threads",
+  scratchFolder: "scratch-folder",
   maxPixels: "max-pixels",
   maxBytes: "max-bytes",
   timeoutMs: "timeout-ms",

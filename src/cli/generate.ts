@@ -67,6 +67,10 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
       "model: a network is in memory only while it runs; none: it stays loaded to the end (default: model)",
     )
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
+    .option(
+      "--scratch-folder <folder>",
+      "for what decoding sets aside (default: the system's folder for temporary files)",
+    )
     .optionsGroup("Limits for pictures:")
     .option("--max-pixels <n>", "width times height that is decoded at most (default: 50 million)")
     .option("--max-bytes <n>", "bytes that are read or downloaded at most (default: 50 million)")
@@ -90,7 +94,7 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
       model: flags.model ?? builtInCheckpoint(),
       pipelineOptions: {
         hub: hubOptions({ revision, localFilesOnly, signal, onProgress: downloads.take }),
-        ...given(flags, ["variant", "dtype", "device", "offload", "unet", "preset"]),
+        ...given(flags, ["variant", "dtype", "device", "offload", "unet", "preset", "scratchFolder"]),
         ...numbers(flags, ["threads"]),
         ...library(),
         loras: flags.lora?.map(loraFromText),

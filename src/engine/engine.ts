@@ -17,14 +17,27 @@ export interface Model {
 /** A loaded graph. Its memory is given back by `release`. */
 export interface Session {
   /**
-   * Runs the graph once. Inputs are copied or held until the run ends, outputs belong to the caller.
+   * Runs the graph once. Inputs are copied, outputs belong to the caller.
    * An aborted signal ends the run at the next operator and rejects with code `aborted`.
    */
-  run(
-    inputs: Readonly<Record<string, Tensor>>,
-    options?: { signal?: AbortSignal | undefined },
-  ): Promise<Record<string, Tensor>>;
+  run(inputs: Readonly<Record<string, Tensor>>, options?: RunOptions): Promise<Record<string, Tensor>>;
   /** Frees the session and returns its memory to the system. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Takes the inputs' buffers in place of copying them: they are empty for the caller from then on. Default: false. */
+  readonly takeInputs?: boolean;
+}
+
+/** A long array of float32 values outside of any graph, on a disk where it would be much memory. */
+export interface Scratch {
+  /** Fills `into` with the values from number `first` on, which must have been written before. */
+  read(first: number, into: Float32Array): Promise<void>;
+  /** @throws StillmotionError `output` when the disk is full */
+  write(first: number, values: Float32Array): Promise<void>;
+  /** Gives memory or disk back. */
   release(): Promise<void>;
 }
 
@@ -34,6 +47,14 @@ export interface Engine {
   readonly provider: string;
   /** Memory that a session could still take, for plans made before a run. */
   availableMemoryBytes(): number;
+  /**
+   * Room for `length` values, whose first content is nothing in particular.
+   *
+   * @throws StillmotionError `output` when there is no room
+   */
+  createScratch(length: number): Promise<Scratch>;
+  /** Throws `output` when scratches of `sizeBytes` together would find no room. */
+  assertScratchFits(sizeBytes: number): Promise<void>;
   load(model: Model, options?: { signal?: AbortSignal | undefined }): Promise<Session>;
   /** Releases every session and stops the worker. Safe to call twice. */
   dispose(): Promise<void>;

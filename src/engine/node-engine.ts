@@ -9,6 +9,7 @@ import type { WireTensor } from "./messages.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
 import { withPreparedWeights } from "./prepare-weights.ts";
+import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
 export interface NodeEngineOptions {
@@ -18,6 +19,8 @@ export interface NodeEngineOptions {
   readonly threads?: number | undefined;
   /** The ONNX Runtime library to use, version 1.22 or newer. Default: the one in onnxruntime-node. */
   readonly libraryPath?: string | undefined;
+  /** Where a run may write what would be much memory. Default: the system's folder for temporary files. */
+  readonly scratchFolder?: string | undefined;
 }
 
 const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvider", cpu: "CPUExecutionProvider" };
@@ -39,10 +42,11 @@ const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvide
  * await engine.dispose();
  */
 export async function createNodeEngine(options: NodeEngineOptions = {}): Promise<Engine> {
-  const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary() } = options;
+  const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary(), scratchFolder } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new StillmotionError("invalid-option", `threads is ${threads}, expected a whole number of at least 1`);
   }
+  const scratchSpace = openScratchSpace(scratchFolder);
   const api = openOrtApi(libraryPath);
   const provider = Object.hasOwn(providers, device) ? providers[device] : undefined;
   if (provider === undefined) {
@@ -57,6 +61,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   return {
     provider,
     availableMemoryBytes: () => process.availableMemory(),
+    createScratch: scratchSpace.create,
+    assertScratchFits: scratchSpace.assertFits,
     load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal }),
     dispose: () => worker.stop("the engine was disposed"),
   };
@@ -120,16 +126,17 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwan
 function workerSession(worker: WorkerCalls, api: OrtApi, name: string, handle: bigint): Session {
   let released: Promise<void> | undefined;
   return {
-    async run(inputs, { signal } = {}) {
+    async run(inputs, { signal, takeInputs = false } = {}) {
       if (released) throw new StillmotionError("engine", `${name}: run was called after release`);
-      const copies = Object.fromEntries(
-        Object.entries(inputs).map(([input, t]) => [input, copyOf(t, `${name}: ${input}`)]),
+      const bufferOf = takeInputs ? wholeBuffer : ownBuffer;
+      const wired = Object.fromEntries(
+        Object.entries(inputs).map(([input, t]) => [input, wireTensor(t, `${name}: ${input}`, bufferOf)]),
       );
-      const transfer = Object.values(copies).map(({ buffer }) => buffer);
+      const transfer = Object.values(wired).map(({ buffer }) => buffer);
       const runOptions = api.CreateRunOptions();
       try {
         const interrupt = () => api.RunOptionsSetTerminate(runOptions);
-        const request = { kind: "run", session: handle, inputs: copies, runOptions } as const;
+        const request = { kind: "run", session: handle, inputs: wired, runOptions } as const;
         const outputs = await worker.call(request, { transfer, signal, interrupt });
         throwIfAborted(signal);
         return Object.fromEntries(Object.entries(outputs).map(([output, t]) => [output, tensorOf(t)]));
@@ -146,7 +153,11 @@ function workerSession(worker: WorkerCalls, api: OrtApi, name: string, handle: b
 }
 
 /** The tensor's own values, however large the buffer they are a part of. */
-function copyOf({ dtype, shape, data }: Tensor, what: string): WireTensor {
+function wireTensor(
+  { dtype, shape, data }: Tensor,
+  what: string,
+  bufferOf: (data: ArrayBufferView) => ArrayBuffer,
+): WireTensor {
   const expected = elementCount(shape);
   if (data.length !== expected || data.BYTES_PER_ELEMENT !== bytesPerElement[dtype]) {
     throw new StillmotionError(
@@ -155,7 +166,13 @@ function copyOf({ dtype, shape, data }: Tensor, what: string): WireTensor {
         `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
     );
   }
-  return { dtype, shape, buffer: ownBuffer(data) };
+  return { dtype, shape, buffer: bufferOf(data) };
+}
+
+/** The buffer itself where the values fill it. */
+function wholeBuffer(data: ArrayBufferView): ArrayBuffer {
+  const { buffer, byteLength } = data;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? buffer : ownBuffer(data);
 }
 
 function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {

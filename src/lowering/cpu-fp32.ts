@@ -4,7 +4,7 @@ import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
 import { commonStorage, firstStorage, type StoredValue, stored } from "./cpu-values.ts";
-import { normalisePlanes, normaliseTokens } from "./group-norm.ts";
+import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
 import { parameter as parameterEdge } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
@@ -43,6 +43,24 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     const edge = parameterEdge(graph, weight);
     parameters.set(weight.name, edge);
     return edge;
+  }
+
+  function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
+    const [frames, height, width, inputs] = x.shape as [number, number, number, number];
+    const [outputs, , taps] = weight.shape as [number, number, number];
+    const scaled = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
+    const kernel = scaled(parameter(reshaped(weight, [outputs, inputs, taps, 1])));
+    const offset = scaled(parameter(bias));
+    if (frames === taps && padding === 0) {
+      // One frame of three, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
+      const planes = ops.reshape(stored(x, "first"), [1, taps * inputs, height, width]);
+      const pointwise = ops.reshape(ops.transpose(kernel, [0, 2, 1, 3]), [outputs, taps * inputs, 1, 1]);
+      const frame = ops.conv(planes, pointwise, offset, { strides: [1, 1], pads: [0, 0, 0, 0] });
+      return value([1, height, width, outputs], "first", frame);
+    }
+    // A (3, 1) convolution down the frames of (channels, frames, pixels).
+    const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
+    return value([clip.shape[2]!, height, width, outputs], "clip", clip);
   }
 
   /** Applied in whichever storage the value has. */
@@ -98,24 +116,29 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
       return value([frames!, height!, width!, channels!], "first", planes);
     },
 
-    temporalConv(x, weight, bias, gain) {
-      const [outputs, inputs, taps] = weight.shape;
-      // (out, in, 3, 1, 1) -> (out, in, 3, 1): a convolution down the frames of (channels, frames, pixels)
-      let kernel = parameter(reshaped(weight, [outputs!, inputs!, taps!, 1]));
-      let offset = parameter(bias);
-      if (gain) {
-        kernel = ops.multiply(kernel, stored(gain, "last"));
-        offset = ops.multiply(offset, stored(gain, "last"));
-      }
-      const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [1, 0, 1, 0] });
-      return value(x.shape.with(-1, outputs!), "clip", clip);
-    },
+    temporalConv: (x, weight, bias, gain) => convolveFrames(x, weight, bias, gain, 1),
+    temporalConvUnpadded: (x, weight, bias, gain) => convolveFrames(x, weight, bias, gain, 0),
 
     groupNorm(x, weight, bias, { groups, eps, over, activation }) {
       const storage = x.shape.length === 3 ? "last" : over === "clip" ? "clip" : "first";
       const normalise = storage === "last" ? normaliseTokens : normalisePlanes;
       const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), groups, eps);
       return value(x.shape, storage, activation ? activate(normalised, activation) : normalised);
+    },
+
+    groupStatistics(x, groups) {
+      const { mean, variance } = planesStatistics(stored(x, "first"), groups);
+      return { mean: value(mean.shape, "last", mean), variance: value(variance.shape, "last", variance) };
+    },
+
+    groupNormByStatistics(x, weight, bias, { mean, inverseDeviation, presence }, { groups, activation }) {
+      const statistics = {
+        mean: stored(mean, "last"),
+        inverseDeviation: stored(inverseDeviation, "last"),
+        presence: stored(presence, "last"),
+      };
+      const normalised = normalisePlanesBy(statistics, stored(x, "first"), parameter(weight), parameter(bias), groups);
+      return value(x.shape, "first", activation ? activate(normalised, activation) : normalised);
     },
 
     layerNorm: (x, weight, bias, eps) =>

@@ -13,6 +13,38 @@ export function normalisePlanes(x: Edge, weight: Edge, bias: Edge, groups: numbe
   return ops.reshape(ops.add(scaled, ops.reshape(bias, [channels, 1])), x.shape);
 }
 
+/**
+ * (frames, channels, height, width) by statistics from outside, mean and 1 / deviation (1, groups): x * scale + shift, as
+ * torch has it. A frame whose `presence` (frames, 1) is 0 becomes 0.
+ */
+export function normalisePlanesBy(
+  statistics: { mean: Edge; inverseDeviation: Edge; presence: Edge },
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  groups: number,
+): Edge {
+  const [frames, channels, height, width] = x.shape as [number, number, number, number];
+  const perChannel = (perGroup: Edge) =>
+    ops.reshape(ops.expand(ops.reshape(perGroup, [groups, 1]), [groups, channels / groups]), [1, channels]);
+  const scale = ops.multiply(perChannel(statistics.inverseDeviation), weight);
+  const shift = ops.subtract(bias, ops.multiply(perChannel(statistics.mean), scale));
+  const perPlane = (row: Edge) => ops.reshape(ops.multiply(statistics.presence, row), [frames * channels]);
+  const planes = ops.reshape(x, [1, frames * channels, height * width]);
+  return ops.reshape(ops.scaleAndShift(planes, perPlane(scale), perPlane(shift)), x.shape);
+}
+
+/** (frames, channels, height, width) -> mean and variance of each group, (frames, groups): row by row, so that no sum is long. */
+export function planesStatistics(x: Edge, groups: number): { mean: Edge; variance: Edge } {
+  const [frames, channels, height, width] = x.shape as [number, number, number, number];
+  const rows = ops.reshape(x, [frames, groups, (channels / groups) * height, width]);
+  const overRows = (perRow: Edge) => ops.reduceMean(perRow, [2]); // (frames, groups, 1, 1)
+  const mean = overRows(ops.reduceMean(rows, [3]));
+  const squares = overRows(ops.reduceSumSquare(ops.subtract(rows, mean), [3]));
+  const variance = ops.multiply(squares, ops.scalar(x.graph, 1 / width));
+  return { mean: ops.reshape(mean, [frames, groups]), variance: ops.reshape(variance, [frames, groups]) };
+}
+
 /** (frames, tokens, channels): per-channel sums, joined to groups; the mean is taken off before squaring. */
 export function normaliseTokens(x: Edge, weight: Edge, bias: Edge, groups: number, eps: number): Edge {
   const [frames, tokens, channels] = x.shape as [number, number, number];

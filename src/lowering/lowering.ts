@@ -13,6 +13,22 @@ export interface Value {
 
 export type Activation = "silu" | "gelu" | "quick_gelu";
 
+/** Of each channel group of each frame: (frames, groups) both. */
+export interface GroupStatistics {
+  readonly mean: Value;
+  readonly variance: Value;
+}
+
+/** What a group norm over the clip needs to know where it sees only some of the frames. */
+export interface ClipStatistics {
+  /** (1, groups). */
+  readonly mean: Value;
+  /** 1 / sqrt(variance + eps): (1, groups). */
+  readonly inverseDeviation: Value;
+  /** (frames, 1): 1 for a frame of the clip, 0 for one beyond its ends, which becomes 0. */
+  readonly presence: Value;
+}
+
 /** Top, left, bottom, right. */
 export type Padding = readonly [number, number, number, number];
 
@@ -47,6 +63,8 @@ export interface Lowering {
    * A `gain` (one element) multiplies the result and is folded into the weights.
    */
   temporalConv(x: Value, weight: Weight, bias: Weight, gain?: Value): Value;
+  /** The same without padding, where x has the frames before and after: (frames + 2, ...) -> (frames, ...). */
+  temporalConvUnpadded(x: Value, weight: Weight, bias: Weight, gain?: Value): Value;
   /**
    * Statistics over each channel group of a frame, or of the whole clip.
    * x is a feature map, or tokens with one frame an item.
@@ -56,6 +74,15 @@ export interface Lowering {
     weight: Weight,
     bias: Weight,
     options: { groups: number; eps: number; over: "frame" | "clip"; activation?: Activation },
+  ): Value;
+  groupStatistics(x: Value, groups: number): GroupStatistics;
+  /** Group norm of a feature map by statistics of the whole clip. */
+  groupNormByStatistics(
+    x: Value,
+    weight: Weight,
+    bias: Weight,
+    statistics: ClipStatistics,
+    options: { groups: number; activation?: Activation },
   ): Value;
   layerNorm(x: Value, weight: Weight, bias: Weight, eps: number): Value;
   /** Scaled dot-product attention within each item of (batch, tokens, heads * head size). */

@@ -1,6 +1,7 @@
 /** How does a component of a checkpoint become a model that an engine runs? */
 import type { Model } from "../engine/engine.ts";
 import type { Lowering } from "../lowering/lowering.ts";
+import { type Segment, segmentsOf } from "../lowering/segments.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
 import type { Component } from "../weights/types.ts";
@@ -28,16 +29,35 @@ export function writeNetwork(
   const { weights, assertAllUsed } = readWeights(component);
   network(weights, createLowering(graph));
   assertAllUsed();
-  const model: Model = {
-    name,
-    weightsFolder: component.weightsFolder,
+  return { graph, model: modelOf(graph, component) };
+}
+
+/** A part of a network, ready for an engine. */
+export type WrittenSegment = WrittenNetwork & Segment;
+
+/** The same as parts that run on a few frames at a time, in their order; see {@link segmentsOf}. */
+export function writeSegments(
+  name: string,
+  component: Component,
+  createLowering: CreateLowering,
+  network: Network,
+): WrittenSegment[] {
+  const { weights, assertAllUsed } = readWeights(component);
+  const segments = segmentsOf(name, createLowering, (lowering) => network(weights, lowering));
+  assertAllUsed();
+  return segments.map((segment) => ({ ...segment, model: modelOf(segment.graph, component) }));
+}
+
+function modelOf(graph: Graph, { weightsFolder }: Component): Model {
+  return {
+    name: graph.name,
+    weightsFolder,
     prepared: graph.prepared,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes, and LoRAs make them many.
     get bytes() {
       return serialise(graph);
     },
   };
-  return { graph, model };
 }
 
 /**

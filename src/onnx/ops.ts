@@ -196,6 +196,19 @@ export function instanceNormalization(x: Edge, epsilon: number): Edge {
   });
 }
 
+/** x * scale + shift in one pass: (batch, channels, elements) with a number each a channel. */
+export function scaleAndShift(x: Edge, scale: Edge, shift: Edge): Edge {
+  const channels = size(x, 1);
+  for (const row of [scale, shift]) {
+    if (!sameShape(row.shape, [channels])) throw graphError(x.graph, `[${x.shape}] scaled by [${row.shape}]`);
+  }
+  const mean = floats(x.graph, new Float32Array(channels));
+  const variance = floats(x.graph, new Float32Array(channels).fill(1));
+  return addNode("BatchNormalization", [x, scale, shift, mean, variance], shapeOf(x), {
+    attributes: { epsilon: { float: 0 } },
+  });
+}
+
 /** Over the last axis. */
 export function layerNormalization(x: Edge, scale: Edge, bias: Edge | undefined, epsilon: number): Edge {
   const channels = x.shape.at(-1)!;

@@ -1,12 +1,24 @@
-/** How do latents become frames? Through the temporal decoder, some frames at a time. */
+/** How do latents become frames? Through the VAE's decoder, all at once or some frames at a time. */
+import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
-import type { Networks } from "./networks.ts";
+import { scratchBytes } from "./clip-maps.ts";
+import { latentSize, type Networks } from "./networks.ts";
+import type { Settings } from "./resolve-settings.ts";
+import { runSegments } from "./run-segments.ts";
 import { type StageContext, withSession } from "./stages.ts";
 
+/** Whether frames that are not decoded together are decoded as if they were, or each chunk by itself as in the reference. */
+export const decodeModes = ["exact", "reference"] as const;
+
+/** See `generateSchema`. */
+export interface DecodeSettings {
+  readonly decodeChunkSize: number;
+  readonly decodeMode: (typeof decodeModes)[number];
+}
+
 /**
- * Decodes clips in chunks of up to `chunkSize` frames, each on its own as in the reference; a chunk never holds frames of
- * two clips.
+ * Decodes clips, up to `decodeChunkSize` frames at a time.
  *
  * @param latents (clips, frames, 4, latent height, latent width)
  * @returns (frames, height, width, 3) in [0, 1], one a clip
@@ -15,20 +27,83 @@ export async function decodeLatents(
   context: StageContext,
   networks: Networks,
   latents: FloatTensor,
+  { decodeChunkSize, decodeMode }: DecodeSettings,
+): Promise<FloatTensor[]> {
+  const { scalingFactor } = networks.vae;
+  const scaled = floatTensor(
+    latents.shape,
+    latents.data.map((value) => Math.fround(1 / scalingFactor) * value),
+  );
+  const decode = isWindowed({ decodeChunkSize, decodeMode, numFrames: latents.shape[1]! })
+    ? decodeInWindows
+    : decodeInChunks;
+  return decode(context, networks, scaled, decodeChunkSize);
+}
+
+/** Whether the frames of a clip are decoded as one while only some of them are in memory. */
+export function isWindowed({
+  decodeChunkSize,
+  decodeMode,
+  numFrames,
+}: DecodeSettings & { numFrames: number }): boolean {
+  return decodeMode === "exact" && decodeChunkSize < numFrames;
+}
+
+/** Throws `output` when decoding would set more aside than the engine has room for. */
+export async function assertScratchFits(engine: Engine, networks: Networks, settings: Settings): Promise<void> {
+  if (!isWindowed(settings)) return;
+  const { numFrames: frames, decodeChunkSize: window } = settings;
+  const segments = networks.write.vaeDecoderSegments({ frames, window, ...latentSize(networks, settings) });
+  await engine.assertScratchFits(scratchBytes(segments, frames));
+}
+
+/** All frames of a clip as one, `window` of them in memory at a time; one clip after the other. */
+async function decodeInWindows(
+  context: StageContext,
+  networks: Networks,
+  latents: FloatTensor,
+  window: number,
+): Promise<FloatTensor[]> {
+  const [clips, frames, , height, width] = latents.shape as [number, number, number, number, number];
+  const segments = networks.write.vaeDecoderSegments({ frames, window, height, width });
+  const clipSize = latents.data.length / clips;
+  const results: FloatTensor[] = [];
+  const stage = "vae decoder";
+  const ofSegments: StageContext = { ...context, onProgress: () => {} };
+  context.onProgress({ stage, state: "loading" });
+  try {
+    for (let clip = 0; clip < clips; clip++) {
+      const onWork = (share: number) => {
+        const done = Math.floor((clip + share) * frames);
+        context.onProgress({ stage, state: "running", done, total: clips * frames });
+      };
+      onWork(0);
+      const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
+      const decoded = await runSegments(ofSegments, segments, given, frames, onWork);
+      toUnitRange(decoded);
+      results.push(floatTensor(framesShape(networks, latents), decoded));
+    }
+  } finally {
+    context.onProgress({ stage, state: "released" });
+  }
+  return results;
+}
+
+/** Chunks of frames, each on its own; a chunk never holds frames of two clips. */
+async function decodeInChunks(
+  context: StageContext,
+  networks: Networks,
+  latents: FloatTensor,
   chunkSize: number,
 ): Promise<FloatTensor[]> {
-  const [clips, frames, , latentHeight, latentWidth] = latents.shape as [number, number, number, number, number];
-  const { scale, scalingFactor } = networks.vae;
-  const results = Array.from({ length: clips }, () =>
-    floatTensor([frames, latentHeight * scale, latentWidth * scale, 3]),
-  );
-  const scaled = latents.data.map((value) => Math.fround(1 / scalingFactor) * value);
-  const frameSize = scaled.length / (clips * frames);
-  const pixels = 3 * latentHeight * latentWidth * scale * scale;
+  const [clips, frames, , height, width] = latents.shape as [number, number, number, number, number];
+  const results = Array.from({ length: clips }, () => floatTensor(framesShape(networks, latents)));
+  const frameSize = latents.data.length / (clips * frames);
+  const pixels = results[0]!.data.length / frames;
 
   let done = 0;
   for (const [length, starts] of chunks(frames, chunkSize)) {
-    const network = networks.write.vaeDecoder({ frames: length, height: latentHeight, width: latentWidth });
+    const network = networks.write.vaeDecoder({ frames: length, height, width });
     await withSession(context, "vae decoder", network, async (session) => {
       for (const [clip, result] of results.entries()) {
         for (const start of starts) {
@@ -36,10 +111,12 @@ export async function decodeLatents(
           const first = (clip * frames + start) * frameSize;
           const chunk = floatTensor(
             [length, ...latents.shape.slice(2)],
-            scaled.subarray(first, first + length * frameSize),
+            latents.data.subarray(first, first + length * frameSize),
           );
           const output = await session.run({ latents: chunk }, context);
-          result.data.set(unitRange(output.frames!.data as Float32Array), start * pixels);
+          const decoded = output.frames!.data as Float32Array;
+          toUnitRange(decoded);
+          result.data.set(decoded, start * pixels);
           done += length;
         }
       }
@@ -69,7 +146,13 @@ function chunks(frames: number, chunkSize: number): Map<number, number[]> {
   return Map.groupBy(starts, (start) => Math.min(chunkSize, frames - start));
 }
 
+/** Of one decoded clip: (frames, height, width, 3). */
+function framesShape({ vae }: Networks, latents: FloatTensor): readonly number[] {
+  const [, frames, , height, width] = latents.shape as [number, number, number, number, number];
+  return [frames, height * vae.scale, width * vae.scale, 3];
+}
+
 /** From [-1, 1] to [0, 1], clamped. */
-function unitRange(values: Float32Array): Float32Array {
-  return values.map((value) => Math.min(1, Math.max(0, Math.fround(value / 2) + 0.5)));
+function toUnitRange(values: Float32Array): void {
+  for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, Math.fround(values[i]! / 2) + 0.5));
 }

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
 import { type GraphMemory, memoryOf, overheadBytes } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
+import { isWindowed } from "./decode.ts";
 import { guidanceScales, isGuided } from "./guidance.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
@@ -62,7 +63,7 @@ export function peakMemory(networks: Networks, run: Run): { stage: Stage; bytes:
   return peaks.reduce((largest, stage) => (stage.bytes > largest.bytes ? stage : largest));
 }
 
-function stagesOf(networks: Networks, { settings, outputType, images }: Run): StageMemory[] {
+function stagesOf(networks: Networks, { settings, outputType, images, offload }: Run): StageMemory[] {
   const { write } = networks;
   const { width, height, numFrames } = settings;
   const clips = images * settings.numVideosPerPrompt;
@@ -72,10 +73,25 @@ function stagesOf(networks: Networks, { settings, outputType, images }: Run): St
     { stage: "unet", ...unetMemory(networks, settings, clips) },
   ];
   if (outputType === "latents") return stages;
-  const frames = Math.min(settings.decodeChunkSize, numFrames);
-  const decoder = memoryOf(write.vaeDecoder({ frames, ...latentSize(networks, settings) }).graph);
+  const decoder = decoderMemory(networks, settings, offload);
   const resultBytes = clips * numFrames * width * height * 3 * (floatBytes + 1);
   return [...stages, { stage: "vae decoder", ...decoder, activationBytes: decoder.activationBytes + resultBytes }];
+}
+
+/** A window's segments are loaded one after the other, and stay where networks stay loaded. */
+function decoderMemory(networks: Networks, settings: Settings, offload: Offload): GraphMemory {
+  const { vaeDecoder, vaeDecoderSegments } = networks.write;
+  const { numFrames: frames, decodeChunkSize } = settings;
+  const window = Math.min(decodeChunkSize, frames);
+  const latents = latentSize(networks, settings);
+  if (!isWindowed(settings)) return memoryOf(vaeDecoder({ frames: window, ...latents }).graph);
+  const needs = vaeDecoderSegments({ frames, window, ...latents }).map(({ graph }) => memoryOf(graph));
+  const total = ({ weightsBytes, activationBytes }: GraphMemory) => weightsBytes + activationBytes;
+  if (offload === "model") return needs.reduce((largest, need) => (total(need) > total(largest) ? need : largest));
+  return {
+    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
+    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
+  };
 }
 
 /** With DeepCache both networks are loaded, and the feature of each half of each clip is kept. */

@@ -2,11 +2,18 @@
 import { StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
 import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
-import { type CreateLowering, type Network, type WrittenNetwork, writeNetwork } from "../models/network.ts";
+import {
+  type CreateLowering,
+  type Network,
+  type WrittenNetwork,
+  writeNetwork,
+  writeSegments,
+} from "../models/network.ts";
 import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
 import type { Settings } from "./resolve-settings.ts";
+import { segmentsForClip } from "./segment-windows.ts";
 import type { Stage } from "./stages.ts";
 
 export type Networks = ReturnType<typeof readNetworks>;
@@ -68,6 +75,12 @@ export function readNetworks(
         createUnetLowering,
       ),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
+      /** The decoder for a window of the frames; see `runSegments`. */
+      vaeDecoderSegments: keepRecent(({ frames, window, ...size }: UnetSize & { window: number }) => {
+        const segments = (frames: number) =>
+          writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, { frames, ...size }));
+        return segmentsForClip(segments, window, frames);
+      }),
     },
   };
 }
@@ -105,8 +118,8 @@ const sizesOfOneRun = 2;
  * A run asks for the same graphs twice, for the memory plan and to load them, and so does the next one of the same size: by
  * its model a session that was kept is known again.
  */
-function keepRecent<Size>(write: (size: Size) => WrittenNetwork): (size: Size) => WrittenNetwork {
-  const recent = new Map<string, WrittenNetwork>();
+function keepRecent<Size, Written>(write: (size: Size) => Written): (size: Size) => Written {
+  const recent = new Map<string, Written>();
   return (size) => {
     const key = JSON.stringify(Object.entries(size ?? {}).sort());
     const network = recent.get(key) ?? write(size);

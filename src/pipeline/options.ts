@@ -4,6 +4,7 @@ import { fits } from "../image/fit.ts";
 import { type SamplerName, samplerNames } from "../schedulers/samplers.ts";
 import { type FloatTensor, isFloatTensor } from "../tensor.ts";
 import { defaultFps } from "../video/clip.ts";
+import { decodeModes } from "./decode.ts";
 
 /** What a door other than the library needs to show an option. */
 export interface OptionPresentation {
@@ -152,9 +153,15 @@ export const generateSchema = z
     decodeChunkSize: z.int().min(1).register(presentations, {
       flag: "decode-chunk-size",
       value: "n",
-      help: "frames decoded together: fewer takes less memory and may flicker",
+      help: "frames decoded at a time: fewer takes less memory, the picture stays the same",
       group: "sampling",
-      otherwise: "all frames",
+      otherwise: "as many as make a megapixel; all in mode reference",
+    }),
+    decodeMode: z.enum(decodeModes).register(presentations, {
+      flag: "decode-mode",
+      value: "mode",
+      help: "exact: frames decoded at a time look as if all were; reference: they know nothing of the others, as in diffusers, and may flicker",
+      group: "sampling",
     }),
     cacheInterval: z.int().min(1).max(1000).register(presentations, {
       flag: "cache-interval",
@@ -222,6 +229,7 @@ export const generateDefaults = {
   fit: "stretch",
   cacheInterval: 1,
   chunkFeedForward: 1,
+  decodeMode: "exact",
   numVideosPerPrompt: 1,
   noiseDtype: "fp32",
 } as const satisfies GenerateSettings;

@@ -92,7 +92,7 @@ export function resolveSettings(
   const isReplaced = Array.isArray(preset.sigmas) && options.numInferenceSteps !== undefined;
   const sigmas = options.sigmas ?? (isReplaced ? undefined : preset.sigmas);
   const numInferenceSteps = Array.isArray(sigmas) ? options.numInferenceSteps : base.numInferenceSteps;
-  const decodeChunkSize = Math.min(base.decodeChunkSize ?? base.numFrames, base.numFrames);
+  const decodeChunkSize = Math.min(base.decodeChunkSize ?? defaultChunkSize(base), base.numFrames);
   const settings: Settings = { ...base, sigmas, numInferenceSteps, decodeChunkSize };
   checkSampling(settings);
   return {
@@ -102,6 +102,14 @@ export function resolveSettings(
     signal,
     onStep: onStep as OnStep | undefined,
   };
+}
+
+/** Pixels of the frames that are decoded at a time. */
+const decodedPixels = 2 ** 20;
+
+/** Exactly decoded, a chunk may be of any size: one whose memory is not the most that a run takes. */
+function defaultChunkSize({ decodeMode, width, height, numFrames }: Omit<Settings, "decodeChunkSize">): number {
+  return decodeMode === "reference" ? numFrames : Math.max(1, Math.floor(decodedPixels / (width * height)));
 }
 
 function wrongType(name: string, got: unknown, expected: string): StillmotionError {

@@ -10,7 +10,7 @@ import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tens
 import { withLoras } from "../weights/lora/place-lora.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
-import { decodeLatents, toImages } from "./decode.ts";
+import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
 import { type Dtype, resolveDtype, unetLowering } from "./dtypes.ts";
 import { evaluateUnet } from "./evaluate-unet.ts";
@@ -48,6 +48,11 @@ export interface FromPretrainedOptions {
   readonly threads?: number | undefined;
   /** The ONNX Runtime library to use. Default: the one that is installed with stillmotion. */
   readonly libraryPath?: string | undefined;
+  /**
+   * Where decoding sets numbers aside when `decodeChunkSize` is less than all frames: files that vanish with the run.
+   * Default: the system's folder for temporary files.
+   */
+  readonly scratchFolder?: string | undefined;
   /** A `.safetensors` file whose UNet takes the place of the checkpoint's, such as one of AnimateLCM. */
   readonly unet?: string | undefined;
   /**
@@ -158,13 +163,26 @@ export class StableVideoDiffusionPipeline {
     name: string,
     options: FromPretrainedOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
-    const { variant, dtype, onProgress, device, threads, libraryPath, unet, loras, hub, preset, offload, ...unknown } =
-      options;
+    const {
+      variant,
+      dtype,
+      onProgress,
+      device,
+      threads,
+      libraryPath,
+      scratchFolder,
+      unet,
+      loras,
+      hub,
+      preset,
+      offload,
+      ...unknown
+    } = options;
     const [unknownName] = Object.keys(unknown);
     if (unknownName !== undefined) {
       throw new StillmotionError(
         "invalid-option",
-        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, unet, loras, preset, hub, offload, onProgress`,
+        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, offload, onProgress`,
       );
     }
     checkChoice("preset", preset, presetNames);
@@ -177,7 +195,7 @@ export class StableVideoDiffusionPipeline {
     // What can be wrong here comes before what may have to be downloaded.
     const otherUnet = unet === undefined ? undefined : await openUnetFile(unet);
     const lorasInUse = loras === undefined ? [] : await readLoras(loras);
-    const engine = await createNodeEngine({ device, threads, libraryPath });
+    const engine = await createNodeEngine({ device, threads, libraryPath, scratchFolder });
     try {
       const folder = await resolveModel(name, { ...hub, variant });
       let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
@@ -195,7 +213,8 @@ export class StableVideoDiffusionPipeline {
    *
    * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`.
    *
-   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory` or `aborted`
+   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `output` when decoding finds no room for
+   *   what it sets aside, or `aborted`
    */
   async generate<Output extends OutputType = "images">(
     image: Image | readonly Image[],
@@ -211,11 +230,17 @@ export class StableVideoDiffusionPipeline {
       outputType,
       images: images.length,
     });
+    if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
 
-    const context: StageContext = { sessions: this.#sessions, onProgress: this.#onProgress, signal };
+    const context: StageContext = {
+      engine: this.#engine,
+      sessions: this.#sessions,
+      onProgress: this.#onProgress,
+      signal,
+    };
     const result = await this.#latents(context, images, settings, latents, onStep);
     if (outputType === "latents") return { frames: [], latents: result, settings };
-    const decoded = await decodeLatents(context, this.#networks, result, settings.decodeChunkSize);
+    const decoded = await decodeLatents(context, this.#networks, result, settings);
     const frames = outputType === "floats" ? decoded : decoded.map(toImages);
     return { frames: frames as Frames<Output>[], latents: result, settings };
   }

@@ -1,5 +1,5 @@
 /** Which networks run, in which order, and what does a listener hear of it? */
-import type { Session } from "../engine/engine.ts";
+import type { Engine, Session } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import type { Loan, Sessions } from "./sessions.ts";
 
@@ -19,6 +19,8 @@ export interface ProgressEvent {
 
 /** One call of the pipeline. */
 export interface StageContext {
+  /** Where what lies outside of networks is set aside. */
+  readonly engine: Pick<Engine, "createScratch">;
   readonly sessions: Sessions;
   readonly onProgress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal | undefined;

@@ -53,7 +53,9 @@ describe("settingsFromFlags", () => {
     expect(description("--width")).toContain(
       "(a whole number from 16 to 8192, a multiple of 8; default: as the checkpoint",
     );
-    expect(description("--decode-chunk-size")).toContain("(a whole number of 1 or more; default: all frames)");
+    expect(description("--decode-chunk-size")).toContain(
+      "(a whole number of 1 or more; default: as many as make a megapixel; all in mode reference)",
+    );
     expect(settingFlags().filter(({ description }) => description.includes("undefined"))).toEqual([]);
   });
 });

@@ -1,8 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
+import { asRoot, smallFileSystem } from "../support/small-file-system.ts";
 import { commit, fileOf, hashOf, type Misbehaviour, repository, sendFile, sendJson } from "./fake-hub.ts";
 import { messageOf, pathsBelow, scene } from "./scene.ts";
 
@@ -468,19 +467,3 @@ it("says that a cache cannot be written to, wherever that shows", async ({ skip 
   await mkdir(join(folder, "unet/config.json")); // in its place
   expect(await messageOf(resolve({ cacheFolder }))).toMatch(/unet\/config\.json cannot be written \(/);
 });
-
-/** A disk of this size, where this machine lets the tests make one. */
-async function smallFileSystem(size: string): Promise<string | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), "stillmotion-small-"));
-  const { status } = asRoot(`mount -t tmpfs -o size=${size} tmpfs`, folder);
-  onTestFinished(async () => {
-    if (status === 0) asRoot("umount", folder);
-    await rmdir(folder);
-  });
-  return status === 0 ? folder : undefined;
-}
-
-function asRoot(words: string, folder: string) {
-  const [program, ...args] = words.split(" ");
-  return spawnSync(program!, [...args, folder]);
-}

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Activation, Value } from "../../src/lowering/lowering.ts";
 import { sinusoidalEmbedding } from "../../src/nn/embedding.ts";
 import { linear } from "../../src/nn/linear.ts";
+import { gatherClipStatistics } from "../../src/pipeline/clip-statistics.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { evaluate, noWeights, testEngine, type Workbench } from "../support/evaluate.ts";
 import { expectClose, type Golden, goldenWeights, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
@@ -122,6 +123,54 @@ describe("operations against torch", () => {
     }
   });
 
+  it.each([1, 3, 14])(
+    "normalises %d frames by the statistics of a clip, and makes absent ones zero",
+    async (frames) => {
+      const golden = await readGolden("lowering", "golden", "group-norm-over-frames.safetensors");
+      const { groups, eps } = golden.config as { groups: number; eps: number };
+      const input = framesOfClip(golden.tensor("input.x"), 0);
+      const expected = framesOfClip(golden.tensor("output.y"), 0);
+      const [count, channels] = input.shape as [number, number];
+      const perFrame = await evaluate(engine(), noWeights, ({ lowering, map }) => ({
+        ...lowering.groupStatistics(map(input), groups),
+      }));
+      const statistics = gatherClipStatistics(groups);
+      statistics.add(perFrame.mean!.data as Float32Array, perFrame.variance!.data as Float32Array);
+      const { mean, inverseDeviation } = statistics.merge(eps);
+      const taken = Math.min(frames, count);
+      const presence = floatTensor(
+        [taken, 1],
+        Float32Array.from({ length: taken }, (_, frame) => (frame === 1 ? 0 : 1)),
+      );
+      const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map, value }) => ({
+        y: lowering.groupNormByStatistics(
+          map(items(input, 0, taken)),
+          w.tensor("weight", [channels]),
+          w.tensor("bias", [channels]),
+          { mean: value(mean), inverseDeviation: value(inverseDeviation), presence: value(presence) },
+          { groups },
+        ),
+      }));
+      const wanted = items(expected, 0, taken);
+      wanted.data.fill(0, wanted.data.length / taken, (2 * wanted.data.length) / taken);
+      expectClose(y!, wanted, golden.tolerance);
+    },
+  );
+
+  it.each([1, 2, 5])("convolves %d frames of a clip that are given with their neighbours", async (frames) => {
+    const golden = await readGolden("lowering", "golden", "temporal-conv-14-frames.safetensors");
+    const input = framesOfClip(golden.tensor("input.x"), 0);
+    const expected = framesOfClip(golden.tensor("output.y"), 0);
+    const first = 4;
+    const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map }) => {
+      const x = map(items(input, first - 1, first + frames + 1));
+      const gain = lowering.constant([1], Float32Array.of(1));
+      const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
+      return { y: lowering.temporalConvUnpadded(x, weight, w.tensor("bias", [8]), gain) };
+    });
+    expectClose(y!, items(expected, first, first + frames), golden.tolerance);
+  });
+
   it("folds a gain into a temporal convolution", async () => {
     const golden = await readGolden("lowering", "golden", "temporal-conv-2-frames.safetensors");
     const input = golden.tensor("input.x");
@@ -144,14 +193,16 @@ async function compareClips(
   expected: FloatTensor,
   build: (bench: Workbench, x: Value) => Value,
 ): Promise<void> {
-  const framesFirst = (tensor: FloatTensor, clip: number) => {
-    const one = items(tensor, clip, clip + 1);
-    return permuted(reshapedTo(one, one.shape.slice(1)), [1, 0, 2, 3]);
-  };
   for (let clip = 0; clip < input.shape[0]!; clip++) {
     const { y } = await evaluate(engine(), await goldenWeights(golden), (bench) => ({
-      y: build(bench, bench.map(framesFirst(input, clip))),
+      y: build(bench, bench.map(framesOfClip(input, clip))),
     }));
-    expectClose(y!, framesFirst(expected, clip), golden.tolerance, `clip ${clip}`);
+    expectClose(y!, framesOfClip(expected, clip), golden.tolerance, `clip ${clip}`);
   }
+}
+
+/** One clip of (clips, channels, frames, height, width), as (frames, channels, height, width). */
+function framesOfClip(tensor: FloatTensor, clip: number): FloatTensor {
+  const one = items(tensor, clip, clip + 1);
+  return permuted(reshapedTo(one, one.shape.slice(1)), [1, 0, 2, 3]);
 }

@@ -43,6 +43,7 @@ describe("bad values", () => {
       "generate: minGuidanceScale is Infinity, expected a number from 0 to 100",
     ],
     [{ fit: "squash" }, 'generate: fit is "squash", expected stretch, crop, pad'],
+    [{ decodeMode: "fast" }, 'generate: decodeMode is "fast", expected exact, reference'],
     [
       { sigmas: [1] },
       "generate: sigmas is [1], expected karras, ays or a list of 2 or more, each a number of 0 or more",
@@ -86,7 +87,8 @@ describe("what is in force", () => {
       width: 1024,
       height: 576,
       numFrames: 25,
-      decodeChunkSize: 25,
+      decodeChunkSize: 1,
+      decodeMode: "exact",
       numInferenceSteps: 25,
       scheduler: "euler",
       fps: 7,
@@ -128,6 +130,15 @@ describe("what is in force", () => {
     expect(outputType).toBe("floats");
   });
 
+  it("decodes a megapixel at a time, or all frames as the reference does", () => {
+    const chunk = (options: Record<string, unknown>) => resolveSettings(options, checkpoint).settings.decodeChunkSize;
+    expect(chunk({ width: 512, height: 320 })).toBe(6);
+    expect(chunk({ width: 128, height: 128 })).toBe(25);
+    expect(chunk({ width: 8192, height: 8192 })).toBe(1);
+    expect(chunk({ width: 512, height: 320, decodeChunkSize: 30 })).toBe(25);
+    expect(chunk({ decodeMode: "reference" })).toBe(25);
+  });
+
   it("lets the caller's steps take the place of a preset's sigmas, and the reverse", () => {
     const preset = { sigmas: [10, 1, 0] };
     expect(resolveSettings({}, { ...checkpoint, preset }).settings).toMatchObject({
@@ -145,7 +156,7 @@ describe("what is in force", () => {
 describe("presentation", () => {
   it.each(Object.keys(generateSchema.shape) as OptionName[])("%s has a flag, help and words for its values", (name) => {
     expect(presentationOf(name)).toMatchObject({ flag: expect.stringMatching(/^[a-z-]+$/), help: expect.any(String) });
-    expect(expectationOf(name)).toMatch(/^(a |stretch|fp32|euler|karras)/);
+    expect(expectationOf(name)).toMatch(/^(a |stretch|fp32|euler|karras|exact)/);
   });
 
   it("parses nothing that it does not know", () => {

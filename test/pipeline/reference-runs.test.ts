@@ -46,6 +46,7 @@ async function repeat(
     height: golden.tensor("frames").shape[2],
     width: golden.tensor("frames").shape[3],
     ...(latents ? { latents: golden.tensor("latents") } : {}),
+    decode_mode: "reference",
     output_type: "np",
     onStep: ({ latents: current, step }: { latents: FloatTensor; step: number }) => {
       steps.push(current);

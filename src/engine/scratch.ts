@@ -1,0 +1,142 @@
+/** Where does a run set numbers aside? A little in memory, the rest in files that have no name and so cannot be left behind. */
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
+import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { StillmotionError } from "../errors.ts";
+import type { Scratch } from "./engine.ts";
+
+/** See the methods of `Engine`. */
+export interface ScratchSpace {
+  create(length: number): Promise<Scratch>;
+  assertFits(sizeBytes: number): Promise<void>;
+}
+
+/**
+ * @param given folder for the files. Default: the system's folder for temporary files, or `/var/tmp` where that one lies in
+ *   memory
+ * @param options.inMemoryBytes what all scratches together may hold in memory
+ * @throws StillmotionError `invalid-option` when no file can be made in the folder that is given
+ */
+export function openScratchSpace(given: string | undefined, { inMemoryBytes = 64e6 } = {}): ScratchSpace {
+  if (given !== undefined) assertWritable(given);
+  const folder = given ?? temporaryFolder();
+  let heldBytes = 0;
+
+  function inMemory(length: number): Scratch {
+    let all = new Float32Array(length);
+    heldBytes += all.byteLength;
+    return {
+      async read(first, into) {
+        into.set(all.subarray(first, first + into.length));
+      },
+      async write(first, values) {
+        all.set(values, first);
+      },
+      async release() {
+        heldBytes -= all.byteLength;
+        all = new Float32Array();
+      },
+    };
+  }
+
+  return {
+    async create(length) {
+      const sizeBytes = Float32Array.BYTES_PER_ELEMENT * length;
+      return heldBytes + sizeBytes <= inMemoryBytes ? inMemory(length) : inFile(folder, sizeBytes);
+    },
+    async assertFits(sizeBytes) {
+      if (heldBytes + sizeBytes > inMemoryBytes) await assertFree(folder, sizeBytes);
+    },
+  };
+}
+
+function assertWritable(folder: string): void {
+  try {
+    if (!statSync(folder).isDirectory()) throw new Error("not a folder");
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const problem = `scratchFolder is ${folder}, expected a folder in which files can be written`;
+    throw new StillmotionError("invalid-option", problem, { cause });
+  }
+}
+
+async function inFile(folder: string, sizeBytes: number): Promise<Scratch> {
+  await assertFree(folder, sizeBytes);
+  const file = await openWithoutName(folder);
+  return {
+    read: (first, into) =>
+      moveAll(into, first, async (bytes, position) => (await file.read(bytes, 0, bytes.length, position)).bytesRead),
+    write: (first, values) =>
+      moveAll(values, first, async (bytes, position) => {
+        const { bytesWritten } = await file.write(bytes, 0, bytes.length, position).catch((cause) => {
+          throw fullDisk.includes(cause.code) ? noSpace(folder, sizeBytes, undefined, cause) : cause;
+        });
+        return bytesWritten;
+      }),
+    release: () => file.close(),
+  };
+}
+
+const fullDisk = ["ENOSPC", "EDQUOT", "EFBIG"];
+
+/** The file's name is taken off at once, so that it ends with the process, however that ends. */
+async function openWithoutName(folder: string): Promise<FileHandle> {
+  const path = join(folder, `stillmotion-${crypto.randomUUID()}.scratch`);
+  try {
+    const file = await open(path, "wx+", 0o600);
+    await unlink(path);
+    return file;
+  } catch (cause) {
+    const problem = `${folder}: no file can be written to set numbers aside (${(cause as Error).message})`;
+    throw new StillmotionError("output", `${problem}; name another folder as scratchFolder`, { cause });
+  }
+}
+
+/** One call moves 2 GB at most, and may move less than it was asked to. */
+async function moveAll(
+  values: Float32Array,
+  first: number,
+  move: (bytes: Uint8Array, position: number) => Promise<number>,
+): Promise<void> {
+  let rest = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let position = first * values.BYTES_PER_ELEMENT;
+  while (rest.length > 0) {
+    const moved = await move(rest.subarray(0, 2 ** 30), position);
+    if (moved === 0) throw new StillmotionError("internal", `scratch: nothing was written at byte ${position}`);
+    rest = rest.subarray(moved);
+    position += moved;
+  }
+}
+
+async function assertFree(folder: string, sizeBytes: number): Promise<void> {
+  const stats = await statfs(folder).catch(() => undefined);
+  if (!stats || stats.blocks === 0) return; // some network file systems do not tell
+  const freeBytes = stats.bavail * stats.bsize;
+  if (freeBytes < sizeBytes) throw noSpace(folder, sizeBytes, freeBytes);
+}
+
+function noSpace(folder: string, sizeBytes: number, free: number | undefined, cause?: unknown): StillmotionError {
+  const problem = `${folder}: no space to set ${gigabytes(sizeBytes)} aside`;
+  const reason = free === undefined ? "the disk is full" : `${gigabytes(free)} are free`;
+  return new StillmotionError("output", `${problem} (${reason}); free some, or name another folder as scratchFolder`, {
+    cause,
+  });
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** Linux's `TMPFS_MAGIC` and `RAMFS_MAGIC`: file systems that lie in memory. */
+const memoryFileSystems = [0x01021994, 0x858458f6];
+
+/** @param preferred the system's folder for temporary files */
+export function temporaryFolder(preferred = tmpdir()): string {
+  const onDisk = "/var/tmp"; // by the Filesystem Hierarchy Standard, for files larger or longer-lived than those in /tmp
+  return isInMemory(preferred) && existsSync(onDisk) && !isInMemory(onDisk) ? onDisk : preferred;
+}
+
+function isInMemory(folder: string): boolean {
+  return process.platform === "linux" && existsSync(folder) && memoryFileSystems.includes(statfsSync(folder).type);
+}

@@ -1,0 +1,112 @@
+/** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
+import type { Session } from "../engine/engine.ts";
+import { throwIfAborted } from "../errors.ts";
+import type { WrittenSegment } from "../models/network.ts";
+import { countMultiplications } from "../onnx/arithmetic.ts";
+import { type FloatTensor, floatTensor } from "../tensor.ts";
+import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
+import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
+import { type StageContext, withSession } from "./stages.ts";
+
+/** A clip on its way through the segments. */
+interface Passage {
+  readonly frames: number;
+  readonly maps: ClipMaps;
+  /** Of the maps that a norm over the clip is applied to, by their names. */
+  readonly statistics: Map<string, ClipStatistics>;
+}
+
+/**
+ * Runs all segments for one clip of `frames`.
+ *
+ * @param given all frames of the map that the first segment reads
+ * @param onWork hears after each window how much of the work is done, from 0 to 1
+ * @returns all frames of the map that the last segment writes
+ */
+export async function runSegments(
+  context: StageContext,
+  segments: readonly WrittenSegment[],
+  given: Float32Array,
+  frames: number,
+  onWork: (share: number) => void,
+): Promise<Float32Array> {
+  const maps = createClipMaps(context.engine, frames);
+  const passage: Passage = { frames, maps, statistics: new Map() };
+  const plans = planMaps(segments);
+  const work = segments.map((segment) => countMultiplications(segment.graph));
+  const allWork = segments.reduce(
+    (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
+    0,
+  );
+  let workDone = 0;
+  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  try {
+    await maps.place(first);
+    await maps.write(first, 0, given);
+    for (const [index, segment] of segments.entries()) {
+      const { places, releases } = plans[index]!;
+      for (const { map, over } of places) await maps.place(map, over);
+      const { gathers } = segment;
+      if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
+      await withSession(context, "vae decoder", segment, async (session) => {
+        for (let done = 0; done < frames; done += windowOf(segment)) {
+          throwIfAborted(context.signal);
+          await runWindow(context, session, segment, passage, done);
+          workDone += work[index]!;
+          onWork(workDone / allWork);
+        }
+      });
+      for (const map of releases) await maps.release(map);
+    }
+    return await maps.read(result, 0, frames);
+  } finally {
+    await maps.releaseAll();
+  }
+}
+
+/** Frames that a segment gets at a time, the neighbours not counted. */
+function windowOf({ reads }: WrittenSegment): number {
+  return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
+}
+
+/**
+ * The last window ends with the clip, so it may hold frames that the one before has `done`. What it gives for those is left
+ * alone: their place may hold the next map already.
+ */
+async function runWindow(
+  { signal }: StageContext,
+  session: Session,
+  segment: WrittenSegment,
+  { frames, maps, statistics }: Passage,
+  done: number,
+): Promise<void> {
+  const { reads, writes, gathers, normalises } = segment;
+  const window = windowOf(segment);
+  const start = Math.min(done, frames - window);
+  const inputs: Record<string, FloatTensor> = {};
+  for (const { input, shape, map, neighbours } of reads) {
+    inputs[input] = floatTensor(shape, await maps.read(map, start - neighbours, shape[0]!));
+  }
+  if (normalises) {
+    const { mean, inverseDeviation } = statistics.get(normalises.map.name)!.merge(normalises.eps);
+    inputs[normalises.mean] = mean;
+    inputs[normalises.inverseDeviation] = inverseDeviation;
+    inputs[normalises.presence] = presence(start - 1, window + 2, frames);
+  }
+  const outputs = await session.run(inputs, { signal, takeInputs: true });
+  const fresh = (name: string) => {
+    const { shape, data } = outputs[name] as FloatTensor;
+    return data.subarray(((done - start) * data.length) / shape[0]!);
+  };
+  for (const map of writes) await maps.write(map, done, fresh(map.name));
+  if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
+}
+
+/** (count, 1): 1 for each frame from `first` on that the clip has. */
+function presence(first: number, count: number, frames: number): FloatTensor {
+  const isPresent = (frame: number) => frame >= 0 && frame < frames;
+  return floatTensor(
+    [count, 1],
+    Float32Array.from({ length: count }, (_, index) => Number(isPresent(first + index))),
+  );
+}
