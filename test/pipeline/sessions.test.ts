@@ -53,7 +53,7 @@ describe('with offload "none"', () => {
   it("both lengths of decoder stay that a clip in chunks needs", async () => {
     const watched = await watchedEngine();
     const { pipe, changes } = open(watched, "none");
-    const chunks = { ...small, decodeChunkSize: 2 }; // 3 frames: a chunk of two, then one of one
+    const chunks = { ...small, decodeChunkSize: 2, decodeMode: "reference" as const }; // 3 frames: a chunk of two, then one of one
     await pipe.generate(picture, chunks);
     expect(changes().done.filter((change) => change === "load vae decoder")).toHaveLength(2);
     await pipe.generate(picture, chunks);
