@@ -62,7 +62,7 @@ export async function cachedModel(cacheFolder: string, repository: string): Prom
     const variants: string[] = [];
     let problem: string | undefined;
     for (const variant of variantNames(paths)) {
-      const found = await snapshotProblem(folder, paths, variant === "" ? undefined : variant, repository);
+      const found = await snapshotProblem(folder, paths, { variant: variant || undefined }, repository);
       if (found === undefined) variants.push(variant);
       else problem ??= found;
     }

@@ -63,7 +63,7 @@ export interface FromPretrainedOptions {
    */
   readonly loras?: readonly LoraSource[] | undefined;
   /** How a model that is named, not given as a path, is downloaded: `revision`, `token`, `localFilesOnly` ... */
-  readonly hub?: Omit<ResolveModelOptions, "variant"> | undefined;
+  readonly hub?: Omit<ResolveModelOptions, "variant" | "withoutWeights"> | undefined;
   /**
    * What takes the place of settings that a call leaves out: the `official` ones of a published checkpoint or of its
    * `preset.json`, or those of the reference's call. Default: `official` where there are any, else `diffusers`.
@@ -191,15 +191,14 @@ export class StableVideoDiffusionPipeline {
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
     const { resolveModel } = await import("../hub/resolve-model.ts");
-    const { openUnetFile, replaceUnet } = await import("../weights/single-file/unet-file.ts");
+    const { openUnetFile } = await import("../weights/single-file/unet-file.ts");
     // What can be wrong here comes before what may have to be downloaded.
     const otherUnet = unet === undefined ? undefined : await openUnetFile(unet);
     const lorasInUse = loras === undefined ? [] : await readLoras(loras);
     const engine = await createNodeEngine({ device, threads, libraryPath, scratchFolder });
     try {
-      const folder = await resolveModel(name, { ...hub, variant });
-      let checkpoint = await openCheckpoint(folder, variant === undefined ? {} : { variant });
-      if (otherUnet) checkpoint = replaceUnet(checkpoint, otherUnet);
+      const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
+      let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
       if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
       return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype, offload });
     } catch (error) {

@@ -1,5 +1,5 @@
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve as resolvePath } from "node:path";
 import { expect, it } from "vitest";
 import { linkBlob } from "../../src/hub/cache-folder.ts";
 import type { DownloadEvent } from "../../src/hub/progress.ts";
@@ -78,6 +78,22 @@ it("serves the pipeline by name", async () => {
   await using pipeline = await StableVideoDiffusionPipeline.fromPretrained("svd", { hub: options });
   expect(pipeline.checkpoint.folder).toContain(commit);
   expect(events.at(-1)).toMatchObject({ status: "ready", model: repository });
+});
+
+it("fetches no UNet where another file takes its place", async () => {
+  const { hub, cacheFolder, resolve } = await scene();
+  const weights = "unet/diffusion_pytorch_model.safetensors";
+  const unet = join("test/checkpoints/two-levels-fp32", weights);
+  const options = { endpoint: hub.endpoint, cacheFolder };
+  await using pipeline = await StableVideoDiffusionPipeline.fromPretrained("svd", { unet, hub: options });
+  expect(hub.asked().sort()).toEqual(needed.filter((path) => path !== weights));
+  expect(pipeline.checkpoint.unet.weightsFolder).toBe(resolvePath("test/checkpoints/two-levels-fp32/unet"));
+  expect(pipeline.checkpoint.unet.config).toMatchObject({ num_frames: 3 });
+  hub.requests.length = 0;
+  expect(await resolve({ withoutWeights: ["unet"], localFilesOnly: true })).toContain(commit);
+  expect(await messageOf(resolve({ localFilesOnly: true }))).toMatch(/is not complete in the cache .* \(unet: holds /);
+  await resolve();
+  expect(hub.asked()).toEqual([weights]);
 });
 
 it("asks for the list only when everything is there, and for nothing when the commit is named", async () => {
