@@ -12,7 +12,7 @@ export interface ClipMap {
 }
 
 /** An input of a graph: frames of a map, and one more before and after them where `neighbours` is 1. */
-export interface MapRead {
+interface MapRead {
   readonly input: string;
   /** (frames, channels, height, width). */
   readonly shape: readonly number[];
