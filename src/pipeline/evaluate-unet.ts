@@ -3,7 +3,7 @@ import type { Session } from "../engine/engine.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 
 /** What guidance tells apart: the answer with the picture, and where guidance acts the one without. */
-export interface Halves<T> {
+interface Halves<T> {
   readonly conditional: T;
   readonly unconditional?: T | undefined;
 }

@@ -8,7 +8,7 @@ export const offloads = ["model", "none"] as const;
 export type Offload = (typeof offloads)[number];
 
 /** Who asks for a session: the same object for all stages of one call of the pipeline. */
-export interface Borrower {
+interface Borrower {
   readonly signal: AbortSignal | undefined;
 }
 

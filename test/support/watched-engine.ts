@@ -3,7 +3,7 @@ import type { Engine, Session } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import type { Tensor } from "../../src/tensor.ts";
 
-export interface WatchedRun {
+interface WatchedRun {
   readonly network: string;
   readonly inputs: Readonly<Record<string, Tensor>>;
 }
