@@ -85,6 +85,20 @@ it("samples a UNet of AnimateLCM as it was made for, and the clip says so", asyn
   });
 });
 
+it("takes the options of speed and memory, and stores those that shape the run", async () => {
+  const path = join(await scratchFolder(), "clip.gif");
+  const flags = ["--cache-interval", "2", "--guidance-interval", "0.5,900", "--chunk-feed-forward", "3"];
+  const args = ["generate", picture, "-o", path, ...small, "--steps", "2", ...flags, "--offload", "none"];
+  const { code, stderr } = await stillmotion(args);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  for (const stage of ["image encoder", "vae encoder", "unet", "vae decoder"]) {
+    expect(stderr).toMatch(new RegExp(`^${stage}: [\\d.]+ (m?s|min)$`, "m"));
+  }
+  const { settings } = await readClipMetadata(path);
+  expect(settings).toMatchObject({ cacheInterval: 2, guidanceInterval: [0.5, 900], chunkFeedForward: 3 });
+  expect(settings).not.toHaveProperty("offload");
+});
+
 it("streams events that a program can read, and nothing else", async () => {
   const folder = await scratchFolder();
   const args = ["generate", picture, "-o", "clip.gif", ...small, "--steps", "2", "--fit", "pad", "--json"];
