@@ -37,7 +37,7 @@ const { positionals, values, tokens } = parseArgs({
   },
 });
 
-/** Those that take least come first. */
+/** In the order in which they run when none is named. */
 const subjects: Readonly<Record<string, Subject>> = {
   load: benchLoad,
   unet: benchUnet,
