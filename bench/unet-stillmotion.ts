@@ -7,14 +7,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { createNodeEngine } from "../src/engine/node-engine.ts";
-import { createCpuFp32Lowering } from "../src/lowering/cpu-fp32.ts";
-import { type CreateLowering, writeNetwork } from "../src/models/network.ts";
+import { writeNetwork } from "../src/models/network.ts";
 import { unet, unetConfig } from "../src/models/unet.ts";
+import { type Dtype, resolveDtype, unetLowering } from "../src/pipeline/dtypes.ts";
 import { openCheckpoint } from "../src/weights/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
-
-const lowerings: Readonly<Record<string, CreateLowering>> = { fp32: createCpuFp32Lowering };
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: commonOptions });
 const [checkpoint, inputsFile, outputFile] = positionals as [string, string, string];
@@ -24,7 +22,7 @@ const { unet: component } = await openCheckpoint(checkpoint);
 const { tensors: inputs } = decodeSafetensors(await readFile(inputsFile), inputsFile);
 const [frames, , height, width] = inputs.latents!.shape as [number, number, number, number];
 const network = unet(unetConfig(component.config), { frames, height, width });
-const { model } = writeNetwork("unet", component, lowerings[values.dtype!]!, network);
+const { model } = writeNetwork("unet", component, unetLowering(resolveDtype(values.dtype as Dtype)), network);
 const engine = await createNodeEngine({ threads: Number(values.threads) });
 const session = await engine.load(model);
 const loadSeconds = stopwatch.elapsed();
