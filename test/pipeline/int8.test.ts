@@ -26,7 +26,7 @@ function peakSignalToNoiseDb(a: Float32Array, b: Float32Array): number {
   return -10 * Math.log10(sum / a.length);
 }
 
-// 64 dB at the checkpoint's own size and 8 steps, where diffusers' UNet in bf16 gives 66 dB for the same picture and seed.
+// 57 to 60 dB for three held-out photos at the checkpoint's own size and steps.
 it("is less than the eye, or 8 bits a colour, can hold", { timeout: 120_000 }, async () => {
   const [exact, int8] = [await clip("fp32"), await clip("int8")];
   const quality = peakSignalToNoiseDb(exact, int8);
