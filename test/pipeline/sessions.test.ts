@@ -114,18 +114,20 @@ describe('with offload "none"', () => {
 });
 
 describe("the clip is the same", () => {
-  // Of one decodeChunkSize: each chunk is decoded by itself.
-  it("for every chunkFeedForward and offload, with each decodeChunkSize", { timeout: 120_000 }, async () => {
+  it("for every chunkFeedForward, offload and decodeChunkSize", { timeout: 120_000 }, async () => {
     const pipes = [open(await watchedEngine(), "model").pipe, open(await watchedEngine(), "none").pipe];
-    const clips = new Map<number, FloatTensor>();
+    let exact: FloatTensor | undefined;
+    const decodedAlike = new Map<number, FloatTensor>();
     for (const chunkFeedForward of [1, 3]) {
       for (const decodeChunkSize of [1, 2, 3]) {
         for (const pipe of pipes) {
           const options = { ...small, decodeChunkSize, chunkFeedForward, outputType: "floats" } as const;
           const [clip] = (await pipe.generate(picture, options)).frames;
-          const expected = clips.get(decodeChunkSize) ?? clip!;
-          clips.set(decodeChunkSize, expected);
-          expect(largestDifference(clip!, expected)).toBeLessThanOrEqual(1e-6);
+          exact ??= clip!;
+          expect(largestDifference(clip!, exact)).toBeLessThanOrEqual(1e-5);
+          const alike = decodedAlike.get(decodeChunkSize) ?? clip!;
+          decodedAlike.set(decodeChunkSize, alike);
+          expect(largestDifference(clip!, alike)).toBeLessThanOrEqual(1e-6);
         }
       }
     }
