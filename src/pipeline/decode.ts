@@ -6,7 +6,7 @@ import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
 import { runSegments } from "./run-segments.ts";
-import { type StageContext, withSession } from "./stages.ts";
+import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
 
 /** Whether frames that are not decoded together are decoded as if they were, or each chunk by itself as in the reference. */
 export const decodeModes = ["exact", "reference"] as const;
@@ -69,22 +69,28 @@ async function decodeInWindows(
   const clipSize = latents.data.length / clips;
   const results: FloatTensor[] = [];
   const stage = "vae decoder";
-  const ofSegments: StageContext = { ...context, onProgress: () => {} };
-  context.onProgress({ stage, state: "loading" });
+  const tell = (done: number) => context.onProgress({ stage, state: "running", done, total: clips * frames });
+  // Segments load and end one by one; the stage does so once.
+  let [isLoading, ended]: [boolean, ProgressEvent["state"]] = [false, "released"];
+  const onSegment = ({ state }: ProgressEvent) => {
+    if (state !== "loading") ended = state;
+    else if (!isLoading) {
+      isLoading = true;
+      context.onProgress({ stage, state });
+      tell(0);
+    }
+  };
+  const ofSegments: StageContext = { ...context, onProgress: onSegment };
   try {
     for (let clip = 0; clip < clips; clip++) {
-      const onWork = (share: number) => {
-        const done = Math.floor((clip + share) * frames);
-        context.onProgress({ stage, state: "running", done, total: clips * frames });
-      };
-      onWork(0);
+      const onWork = (share: number) => tell(Math.floor((clip + share) * frames));
       const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
       const decoded = await runSegments(ofSegments, segments, given, frames, onWork);
       toUnitRange(decoded);
       results.push(floatTensor(framesShape(networks, latents), decoded));
     }
   } finally {
-    context.onProgress({ stage, state: "released" });
+    context.onProgress({ stage, state: ended });
   }
   return results;
 }

@@ -60,6 +60,18 @@ describe('with offload "none"', () => {
     expect(changes().done).toEqual([]);
   });
 
+  it("so do the segments of a decoder that gets a window of the frames, and the stage says so once", async () => {
+    const watched = await watchedEngine();
+    const { pipe, changes } = open(watched, "none");
+    const windows = { ...small, decodeChunkSize: 2 };
+    await pipe.generate(picture, windows);
+    const { done, told } = changes();
+    expect(done.filter((change) => change.startsWith("load vae decoder")).length).toBeGreaterThan(2);
+    expect(told.slice(-2)).toEqual(["loading vae decoder", "kept vae decoder"]);
+    await pipe.generate(picture, windows);
+    expect(changes()).toEqual({ done: [], told: stages.map((stage) => `kept ${stage}`) });
+  });
+
   it("those of another size make way before the new ones are loaded; the image encoder has one size", async () => {
     const watched = await watchedEngine();
     const { pipe, changes } = open(watched, "none");
