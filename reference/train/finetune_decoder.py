@@ -79,7 +79,8 @@ def main() -> None:
         if time.monotonic() - reported > 60:
             reported = time.monotonic()
             train_psnr = -10 * np.log10(float(torch.stack(squares[-80:]).mean()) / 4)
-            print(f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
+            text = f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB"
+            print(f"{text} held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
             save()
     save()
     print(f"done: step {state.step} held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)

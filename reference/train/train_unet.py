@@ -4,7 +4,8 @@
     python train_unet.py --state .train --minutes 120    (continues; only the last part of the longer schedule cools down)
     python train_unet.py --state .train --minutes 60 --start ../../models/tiny    (sets out from finished weights)
 
-Four whole clips a step. Shards that arrive while training runs are picked up. Writes .train/unet, .train/image_encoder (averaged weights) and .train/unet.pt (all that continuing needs).
+Four whole clips a step. Shards that arrive while training runs are picked up. Writes .train/unet, .train/image_encoder (averaged
+weights) and .train/unet.pt (all that continuing needs).
 """
 
 import argparse

@@ -124,7 +124,8 @@ def main() -> None:
             reported = time.monotonic()
             psnr, deviation = validate(averaged, photos)
             train_psnr = -10 * np.log10(np.mean(squares[-100:]) / 4)
-            print(f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
+            text = f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB"
+            print(f"{text} held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
             save()
     psnr, deviation = validate(averaged, photos)
     print(f"done: step {state.step} held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)

@@ -88,6 +88,11 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   const needs = vaeDecoderSegments({ frames, window, ...latents }).map(({ graph }) => memoryOf(graph));
   const total = ({ weightsBytes, activationBytes }: GraphMemory) => weightsBytes + activationBytes;
   if (offload === "model") return needs.reduce((largest, need) => (total(need) > total(largest) ? need : largest));
+  return loadedTogether(needs);
+}
+
+/** Of networks that are loaded at the same time and run one after the other. */
+function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
   return {
     weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
     activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
@@ -97,15 +102,12 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
 /** With DeepCache both networks are loaded, and the feature of each half of each clip is kept. */
 function unetMemory(networks: Networks, settings: Settings, clips: number): GraphMemory {
   const graphs = unetsOf(networks, settings).map(({ graph }) => graph);
-  const needs = graphs.map(memoryOf);
+  const { weightsBytes, activationBytes } = loadedTogether(graphs.map(memoryOf));
   const feature = graphs[0]!.outputs.find(({ name }) => name === "deep_feature");
   const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
   const features = feature ? clips * (isGuided(scales) ? 2 : 1) : 0;
   const featureBytes = feature ? elementCount(feature.shape) * bytesPerElement[feature.dtype] : 0;
-  return {
-    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
-    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)) + features * featureBytes,
-  };
+  return { weightsBytes, activationBytes: activationBytes + features * featureBytes };
 }
 
 /** The smallest change that fits: how a clip is computed comes first, then a smaller picture, then fewer frames as well. */
