@@ -8,7 +8,7 @@ import type { Engine, Model, Session } from "./engine.ts";
 import type { WireTensor } from "./messages.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
-import { withPreparedWeights } from "./prepare-weights.ts";
+import { prepareWeights } from "./prepare-weights.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
@@ -58,13 +58,17 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   }
   const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
   await worker.started;
+  const weights = new Set<() => void>();
   return {
     provider,
     availableMemoryBytes: () => process.availableMemory(),
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
-    load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal }),
-    dispose: () => worker.stop("the engine was disposed"),
+    load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal, weights }),
+    async dispose() {
+      await worker.stop("the engine was disposed");
+      for (const freeWeights of weights) freeWeights();
+    },
   };
 }
 
@@ -72,6 +76,8 @@ interface LoadOptions {
   provider: string;
   threads: number;
   signal: AbortSignal | undefined;
+  /** Gives back the memory of the weights that were prepared for a session, for each one that is not released yet. */
+  weights: Set<() => void>;
 }
 
 async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: LoadOptions): Promise<Session> {
@@ -85,23 +91,32 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
   const request = { kind: "load", name, bytes, weightsFolder, provider, threads, sessionOptions } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
-  const loading = loadWithWeights(api, sessionOptions, model, options, start).finally(() =>
-    api.ReleaseSessionOptions(sessionOptions),
-  );
-  const session = loading.then((handle) => workerSession(worker, api, name, handle));
+  const session = loadWithWeights(api, sessionOptions, model, options, start)
+    .then(({ handle, freeWeights }) => workerSession(worker, api, name, handle, freeWeights))
+    .finally(() => api.ReleaseSessionOptions(sessionOptions));
   return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
 }
 
-async function loadWithWeights<Result>(
+async function loadWithWeights(
   api: OrtApi,
   sessionOptions: Handle,
   { name, weightsFolder, prepared = [] }: Model,
-  options: LoadOptions,
-  load: () => Promise<Result>,
-): Promise<Result> {
-  if (prepared.length === 0) return load();
+  { weights, ...options }: LoadOptions,
+  load: () => Promise<Handle>,
+): Promise<{ handle: Handle; freeWeights: () => void }> {
+  if (prepared.length === 0) return { handle: await load(), freeWeights: () => {} };
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
-  return withPreparedWeights(api, sessionOptions, prepared, { ...options, name, weightsFolder }, load);
+  const free = await prepareWeights(api, sessionOptions, prepared, { ...options, name, weightsFolder });
+  const freeWeights = () => {
+    if (weights.delete(freeWeights)) free();
+  };
+  weights.add(freeWeights);
+  try {
+    return { handle: await load(), freeWeights };
+  } catch (error) {
+    freeWeights();
+    throw error;
+  }
 }
 
 /** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */
@@ -123,7 +138,13 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwan
   }
 }
 
-function workerSession(worker: WorkerCalls, api: OrtApi, name: string, handle: bigint): Session {
+function workerSession(
+  worker: WorkerCalls,
+  api: OrtApi,
+  name: string,
+  handle: Handle,
+  freeWeights: () => void,
+): Session {
   let released: Promise<void> | undefined;
   return {
     async run(inputs, { signal, takeInputs = false } = {}) {
@@ -146,7 +167,10 @@ function workerSession(worker: WorkerCalls, api: OrtApi, name: string, handle: b
     },
     release() {
       // An engine that has ended holds no sessions.
-      released ??= worker.call({ kind: "release", session: handle }).catch(() => undefined);
+      released ??= worker
+        .call({ kind: "release", session: handle })
+        .catch(() => undefined)
+        .finally(freeWeights);
       return released;
     },
   };

@@ -1,4 +1,4 @@
-/** How are weights worked out before a session starts? In as many threads as it may use, straight into ONNX Runtime's memory. */
+/** How are weights worked out before a session starts? In as many threads as it may use, straight into the memory that it reads. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
@@ -33,35 +33,38 @@ interface Placed {
 }
 
 /**
- * Works the weights out, gives them to `sessionOptions`, and has `load` start the session with them. After that the memory
- * is freed: by the declaration of `AddExternalInitializers` ONNX Runtime needs it no longer, having packed or copied all.
+ * Works the weights out and gives them to `sessionOptions`. The session reads them where they are.
  *
+ * @returns gives the memory back: for when there is no session that was made with the options, or no longer
  * @throws StillmotionError `aborted`, `out-of-memory`, or `invalid-checkpoint` when a weights file cannot be read
  */
-export async function withPreparedWeights<Result>(
+export async function prepareWeights(
   api: OrtApi,
   sessionOptions: Handle,
   weights: readonly PreparedWeight[],
   options: PrepareOptions,
-  load: () => Promise<Result>,
-): Promise<Result> {
+): Promise<() => void> {
   throwIfAborted(options.signal);
   const { placed, sizeBytes } = layOut(weights);
   const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
   const memory = api.AllocatorAlloc(allocator, sizeBytes);
+  const values = nativeCells(placed.length);
+  const free = () => {
+    for (const value of values) if (value !== 0n) api.ReleaseValue(value);
+    api.AllocatorFree(allocator, memory);
+  };
   try {
     wantLargePages(memory, sizeBytes);
     const addresses = new Map(placed.map(({ name, offset }) => [name, memory + BigInt(offset)]));
-    const preparations = weights.map(({ source, matrix, scales }) => ({
-      source,
-      matrix: addresses.get(matrix)!,
-      scales: addresses.get(scales)!,
-    }));
-    await fill(preparations, options);
-    handOver(api, sessionOptions, placed, addresses);
-    return await load();
-  } finally {
-    api.AllocatorFree(allocator, memory);
+    await fill(
+      weights.map((weight) => ({ weight, ...targetsOf(weight, addresses) })),
+      options,
+    );
+    handOver(api, sessionOptions, placed, addresses, values);
+    return free;
+  } catch (error) {
+    free();
+    throw error;
   }
 }
 
@@ -72,11 +75,27 @@ function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizeByt
     sizeBytes += Math.ceil((elementCount(shape) * bytesPerElement[dtype]) / alignment) * alignment;
     return { name, dtype, shape, offset };
   };
-  const placed = weights.flatMap(({ source, matrix, scales }) => {
-    const [outputs, ...inputs] = source.shape as [number, ...number[]];
-    return [place(matrix, "int8", [elementCount(inputs), outputs]), place(scales, "float32", [outputs])];
+  const placed = weights.flatMap((weight) => {
+    const { shape } = weight.source;
+    const [outputs, ...inputs] = shape as [number, ...number[]];
+    switch (weight.kind) {
+      case "float32":
+        return [place(weight.values, "float32", shape)];
+      case "int8 rows":
+        return [place(weight.bytes, "int8", shape), place(weight.scales, "float32", [outputs])];
+      case "int8 matrix": {
+        const matrix = place(weight.bytes, "int8", [elementCount(inputs), outputs]);
+        return [matrix, place(weight.scales, "float32", [outputs])];
+      }
+    }
   });
   return { placed, sizeBytes };
+}
+
+/** Where the worker writes. */
+function targetsOf(weight: PreparedWeight, addresses: ReadonlyMap<string, Handle>): Omit<Preparation, "weight"> {
+  if (weight.kind === "float32") return { values: addresses.get(weight.values)! };
+  return { values: addresses.get(weight.bytes)!, scales: addresses.get(weight.scales)! };
 }
 
 function handOver(
@@ -84,9 +103,9 @@ function handOver(
   sessionOptions: Handle,
   placed: readonly Placed[],
   addresses: ReadonlyMap<string, Handle>,
+  values: BigUint64Array,
 ): void {
   const memoryInfo = api.CreateCpuMemoryInfo(deviceAllocator, defaultMemory);
-  const values = nativeCells(placed.length);
   try {
     for (const [index, { name, dtype, shape }] of placed.entries()) {
       values[index] = api.CreateTensorWithDataAsOrtValue(
@@ -97,11 +116,9 @@ function handOver(
         shape.length,
         onnxType[dtype],
       );
+      api.AddInitializer(sessionOptions, name, values[index]!);
     }
-    const names = placed.map(({ name }) => name);
-    api.AddExternalInitializers(sessionOptions, names, values, values.length);
   } finally {
-    for (const value of values) if (value !== 0n) api.ReleaseValue(value);
     api.ReleaseMemoryInfo(memoryInfo);
   }
 }
@@ -109,10 +126,11 @@ function handOver(
 /** Resolves or rejects when no thread writes any more. */
 async function fill(preparations: readonly Preparation[], options: PrepareOptions): Promise<void> {
   const { name, weightsFolder, threads, signal } = options;
-  const elements = preparations.reduce((sum, { source }) => sum + elementCount(source.shape), 0);
+  const elementsOf = ({ weight }: Preparation) => elementCount(weight.source.shape);
+  const elements = preparations.reduce((sum, each) => sum + elementsOf(each), 0);
   const count = Math.min(threads, Math.ceil(elements / elementsPerThread));
   // The largest first, so that no thread is left with one when the others are done.
-  const bySize = preparations.toSorted((a, b) => elementCount(b.source.shape) - elementCount(a.source.shape));
+  const bySize = preparations.toSorted((a, b) => elementsOf(b) - elementsOf(a));
   const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(program, { workerData: setup, execArgv: [] }));

@@ -3,15 +3,15 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { StillmotionError } from "../errors.ts";
-import { type PreparedWeight, quantiseWeight, type ReadElements, scratchLength } from "../onnx/prepared.ts";
+import { floatsOfWeight, type PreparedWeight, quantiseWeight, type ReadElements, scratchLength } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { type Handle, viewOfMemory } from "./ort-api.ts";
 
 /** A weight, and the native memory of the initializers that are made of it. */
 export interface Preparation {
-  readonly source: PreparedWeight["source"];
-  readonly matrix: Handle;
-  readonly scales: Handle;
+  readonly weight: PreparedWeight;
+  readonly values: Handle;
+  readonly scales?: Handle;
 }
 
 export interface PrepareSetup {
@@ -28,20 +28,28 @@ prepare(workerData as PrepareSetup);
 
 function prepare({ weightsFolder, preparations, taken }: PrepareSetup): void {
   const counter = new Int32Array(taken);
-  const largest = Math.max(...preparations.map(({ source }) => scratchLength(source)));
+  const largest = Math.max(...preparations.map(({ weight }) => scratchLength(weight.source)));
   const scratch = new Float32Array(largest);
   const stored = new Uint8Array(largest * bytesPerElement.float32);
   const files = new Map<string, number>();
   try {
     for (let next = Atomics.add(counter, 0, 1); next < preparations.length; next = Atomics.add(counter, 0, 1)) {
-      const { source, matrix, scales } = preparations[next]!;
+      const { weight, values, scales } = preparations[next]!;
+      const { source } = weight;
       const path = join(weightsFolder, source.file);
       const file = files.get(path) ?? openSync(path, "r");
       files.set(path, file);
-      quantiseWeight(source, reader(file, path, source, stored), scratch, {
-        matrix: new Int8Array(viewOfMemory(matrix, elementCount(source.shape))),
-        scales: new Float32Array(viewOfMemory(scales, source.shape[0]! * bytesPerElement.float32)),
-      });
+      const read = reader(file, path, source, stored);
+      const floats = (address: Handle, length: number) =>
+        new Float32Array(viewOfMemory(address, length * bytesPerElement.float32));
+      if (weight.kind === "float32") floatsOfWeight(source, read, floats(values, elementCount(source.shape)));
+      else {
+        quantiseWeight(source, read, scratch, {
+          kind: weight.kind,
+          bytes: new Int8Array(viewOfMemory(values, elementCount(source.shape))),
+          scales: floats(scales!, source.shape[0]!),
+        });
+      }
     }
     parentPort!.postMessage({} satisfies PrepareReply);
   } catch (error) {
@@ -54,7 +62,7 @@ function prepare({ weightsFolder, preparations, taken }: PrepareSetup): void {
 function reader(
   file: number,
   path: string,
-  { dtype, offset }: Preparation["source"],
+  { dtype, offset }: PreparedWeight["source"],
   stored: Uint8Array<ArrayBuffer>,
 ): ReadElements {
   const size = bytesPerElement[dtype];

@@ -6,15 +6,23 @@ import { reshaped, type Weight } from "../weights/view.ts";
 import { commonStorage, firstStorage, type StoredValue, stored } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
-import { parameter as parameterEdge } from "./parameter.ts";
+import { attendAcrossItems } from "./attention-across-items.ts";
+import { parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
 
-export function createCpuFp32Lowering(graph: Graph): Lowering {
-  return createCpuLowering(graph, () => ({}));
+/** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
+const cachedNumbers = Number(globalThis.process?.env.CACHED ?? 2e6);
+
+export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "fp32"): Lowering {
+  return createCpuLowering(graph, storage, () => ({}));
 }
 
 /** @param change the operations that another precision does otherwise, given those of this one */
-export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Partial<Lowering>): Lowering {
+export function createCpuLowering(
+  graph: Graph,
+  storage: WeightStorage,
+  change: (fp32: Lowering) => Partial<Lowering>,
+): Lowering {
   function value(shape: readonly number[], storage: Storage, edge: Edge): StoredValue {
     return { lowering, shape, edges: { [storage]: edge } };
   }
@@ -40,7 +48,7 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
   function parameter(weight: Weight): Edge {
     const known = parameters.get(weight.name);
     if (known) return known;
-    const edge = parameterEdge(graph, weight);
+    const edge = parameterEdge(graph, weight, storage);
     parameters.set(weight.name, edge);
     return edge;
   }
@@ -49,24 +57,30 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     const [frames, height, width, inputs] = x.shape as [number, number, number, number];
     const [outputs, , taps] = weight.shape as [number, number, number];
     const scaled = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
-    const kernel = scaled(parameter(reshaped(weight, [outputs, inputs, taps, 1])));
-    const offset = scaled(parameter(bias));
+    const kernel = parameter(reshaped(weight, [outputs, inputs, taps, 1]));
+    const offset = parameter(bias);
     if (frames === taps && padding === 0) {
       // One frame of three, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
       const planes = ops.reshape(stored(x, "first"), [1, taps * inputs, height, width]);
       const pointwise = ops.reshape(ops.transpose(kernel, [0, 2, 1, 3]), [outputs, taps * inputs, 1, 1]);
       const frame = ops.conv(planes, pointwise, offset, { strides: [1, 1], pads: [0, 0, 0, 0] });
-      return value([1, height, width, outputs], "first", frame);
+      return value([1, height, width, outputs], "first", scaled(frame));
     }
     // A (3, 1) convolution down the frames of (channels, frames, pixels).
     const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
-    return value([clip.shape[2]!, height, width, outputs], "clip", clip);
+    return value([clip.shape[2]!, height, width, outputs], "clip", scaled(clip));
   }
 
   /** Applied in whichever storage the value has. */
   function mapStored(x: Value, operation: (edge: Edge) => Edge): Value {
     const [storage, edge] = firstStorage(x);
     return value(x.shape, storage, operation(edge));
+  }
+
+  /** Items `start` to `end` (exclusive) of the first axis. */
+  function itemsOf(x: Value, start: number, end: number): Value {
+    const storage = itemsFirst(x);
+    return value(x.shape.with(0, end - start), storage, ops.slice(stored(x, storage), 0, start, end));
   }
 
   const lowering: Lowering = {
@@ -147,12 +161,12 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     attention: (q, k, v, heads) =>
       value(q.shape, "last", ops.multiHeadAttention(stored(q, "last"), stored(k, "last"), stored(v, "last"), heads)),
 
-    reshape: (x, shape) => value(shape, "last", ops.reshape(stored(x, "last"), shape)),
-
-    swapBatchAndTokens(x) {
-      const swapped = ops.transpose(stored(x, "last"), [1, 0, 2]);
-      return value(swapped.shape, "last", swapped);
+    attentionAcrossItems(q, k, v, heads) {
+      const attended = attendAcrossItems(stored(q, "last"), stored(k, "last"), stored(v, "last"), heads);
+      return value(q.shape, "last", attended);
     },
+
+    reshape: (x, shape) => value(shape, "last", ops.reshape(stored(x, "last"), shape)),
 
     concat(values, axis) {
       const isChannelConcat = values[0]!.shape.length === 4 && axis === 3;
@@ -166,8 +180,7 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     },
 
     repeat(x, count) {
-      const [made] = firstStorage(x);
-      const storage = made === "clip" ? "first" : made; // a clip's frames are not its first axis
+      const storage = itemsFirst(x);
       const edge = stored(x, storage);
       return value(x.shape.with(0, count), storage, ops.expand(edge, edge.shape.with(0, count)));
     },
@@ -175,6 +188,20 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     select(x, axis, index) {
       const row = ops.slice(stored(x, "last"), axis, index, index + 1);
       return value(row.shape, "last", row);
+    },
+
+    itemByItem(values, widest, write) {
+      const items = values[0]!.shape[0]!;
+      const count = Math.ceil(items / Math.max(1, Math.floor(cachedNumbers / widest)));
+      if (count === 1) return write(values);
+      const edges = Array.from({ length: count + 1 }, (_, part) => Math.floor((part * items) / count));
+      const parts = edges.slice(1).map((end, part) => write(values.map((each) => itemsOf(each, edges[part]!, end))));
+      const storage = itemsFirst(parts[0]!);
+      const joined = ops.concat(
+        parts.map((part) => stored(part, storage)),
+        0,
+      );
+      return value(parts[0]!.shape.with(0, items), storage, joined);
     },
 
     exactly: (x, write) => write(x),
@@ -186,6 +213,12 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     },
   };
   return Object.assign(lowering, change({ ...lowering }));
+}
+
+/** A storage of the value in which its items are the first axis; a clip's frames are not. */
+function itemsFirst(x: Value): Storage {
+  const [made] = firstStorage(x);
+  return made === "clip" ? "first" : made;
 }
 
 export function activate(x: Edge, kind: Activation): Edge {

@@ -4,7 +4,7 @@
  * Feature maps lie channels last throughout, so that every product is one of rows and columns. A tensor is quantised once,
  * with one scale for all of it, however many products read it.
  */
-import { addInt8Weight, type Edge, type Graph } from "../onnx/graph.ts";
+import { addInt8Matrix, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
@@ -13,7 +13,6 @@ import { type StoredValue, stored } from "./cpu-values.ts";
 import { normaliseTokens } from "./group-norm.ts";
 import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
 import type { Lowering, Value } from "./lowering.ts";
-import { parameter } from "./parameter.ts";
 
 /**
  * What enters or leaves the network, such as latents, has fewer channels. Its products are quick in fp32, and their errors
@@ -25,7 +24,9 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
 
-  return createCpuLowering(graph, (fp32) => {
+  return createCpuLowering(graph, "fp32", (fp32) => {
+    const parameter = (weight: Weight) => stored(fp32.parameter(weight), "last");
+
     /** (frames, height, width, channels), or tokens, as bytes; written once for all who read the value. */
     function quantise(x: Value): ops.QuantisedEdge {
       const edge = stored(x, "last");
@@ -39,12 +40,12 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     function product(
       x: ops.QuantisedEdge,
       bytes: Edge,
-      weight: { matrix: Edge; scales: Edge },
+      weight: { bytes: Edge; scales: Edge },
       bias: Edge | undefined,
     ): Edge {
       const inputs = bytes.shape.at(-1)!;
       const rows = ops.reshape(bytes, [elementCount(bytes.shape) / inputs, inputs]);
-      const result = ops.matMulIntegerToFloat({ ...x, bytes: rows }, weight.matrix, weight.scales, bias);
+      const result = ops.matMulIntegerToFloat({ ...x, bytes: rows }, weight.bytes, weight.scales, bias);
       return ops.reshape(result, bytes.shape.with(-1, weight.scales.shape[0]!));
     }
 
@@ -54,14 +55,14 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       return x.shape.length > 2 && Math.min(outputs, inputs) >= fewestChannels;
     }
 
-    const int8 = (weight: Weight) => addInt8Weight(graph, weight.name, weight);
+    const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
 
     return {
       linear(x, weight, bias) {
         if (!multipliesBytes(x, weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);
         const matrix = int8(weight);
-        return lastOf(x, product(quantised, quantised.bytes, matrix, bias && parameter(graph, bias)));
+        return lastOf(x, product(quantised, quantised.bytes, matrix, bias && parameter(bias)));
       },
 
       conv2d(x, weight, bias, { stride, padding }) {
@@ -72,24 +73,24 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const quantised = quantise(x);
         const pixels = neighbouringPixels(quantised.bytes, quantised.zeroPoint, { kernel, stride, padding });
         const matrix = int8(weight);
-        return lastOf(x, product(quantised, pixels, matrix, bias && parameter(graph, bias)));
+        return lastOf(x, product(quantised, pixels, matrix, bias && parameter(bias)));
       },
 
       temporalConv(x, weight, bias, gain) {
         if (!multipliesBytes(x, weight)) return fp32.temporalConv(x, weight, bias, gain);
         const quantised = quantise(x);
         const frames = neighbouringFrames(quantised.bytes, quantised.zeroPoint);
-        const { matrix, scales } = int8(weight);
+        const { bytes, scales } = int8(weight);
         const times = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
-        const gained = { matrix, scales: times(scales) };
-        return lastOf(x, product(quantised, frames, gained, times(parameter(graph, bias))));
+        const gained = { bytes, scales: times(scales) };
+        return lastOf(x, product(quantised, frames, gained, times(parameter(bias))));
       },
 
       groupNorm(x, weight, bias, { groups, eps, over, activation }) {
         const channels = x.shape.at(-1)!;
         const items = over === "clip" ? 1 : x.shape[0]!;
         const tokens = ops.reshape(stored(x, "last"), [items, elementCount(x.shape) / (items * channels), channels]);
-        const [scale, offset] = [parameter(graph, weight), parameter(graph, bias)];
+        const [scale, offset] = [parameter(weight), parameter(bias)];
         const normalised = normaliseTokens(tokens, scale, offset, groups, eps);
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
       },

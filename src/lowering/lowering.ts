@@ -60,7 +60,7 @@ export interface Lowering {
   conv2d(x: Value, weight: Weight, bias: Weight | undefined, options: { stride: number; padding: Padding }): Value;
   /**
    * Over the frames of a feature map, three taps, zero padded; weight (out, in, 3, 1, 1).
-   * A `gain` (one element) multiplies the result and is folded into the weights.
+   * A `gain` (one element) multiplies the result.
    */
   temporalConv(x: Value, weight: Weight, bias: Weight, gain?: Value): Value;
   /** The same without padding, where x has the frames before and after: (frames + 2, ...) -> (frames, ...). */
@@ -87,16 +87,23 @@ export interface Lowering {
   layerNorm(x: Value, weight: Weight, bias: Weight, eps: number): Value;
   /** Scaled dot-product attention within each item of (batch, tokens, heads * head size). */
   attention(q: Value, k: Value, v: Value, heads: number): Value;
+  /** The same among the items, at each token by itself: (items, tokens, heads * head size). */
+  attentionAcrossItems(q: Value, k: Value, v: Value, heads: number): Value;
 
   /** Row-major over the channels-last shape. */
   reshape(x: Value, shape: readonly number[]): Value;
-  /** (a, b, channels) -> (b, a, channels). */
-  swapBatchAndTokens(x: Value): Value;
   concat(values: readonly Value[], axis: number): Value;
   /** The first item, `count` times. */
   repeat(x: Value, count: number): Value;
   /** Item `index` of an axis, which stays with size 1. */
   select(x: Value, axis: number, index: number): Value;
+  /**
+   * What `write` makes of values with as many items on their first axis, where no item needs another. A lowering may have
+   * some items done before the next ones, so that what lies in between stays small.
+   *
+   * @param widest numbers in the largest map that `write` makes of one item
+   */
+  itemByItem(values: readonly Value[], widest: number, write: (values: readonly Value[]) => Value): Value;
   /** What `write` makes of x, computed as exactly as in fp32 even where the rest of the network is not. */
   exactly(x: Value, write: (x: Value) => Value): Value;
   /** Each pixel becomes 2 x 2; then cropped to (height, width) where the size was odd. */

@@ -1,12 +1,29 @@
-/** How does a stored tensor enter a graph? As it lies in its file, brought to fp32, with what LoRAs add. ONNX Runtime folds all of it when the session starts. */
-import { addExternal, type Edge, type Graph } from "../onnx/graph.ts";
+/** How does a stored tensor enter a graph? As fp32: worked out before the session starts, or each time that it is used. */
+import { addExternal, addFloatWeight, addInt8Rows, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
+import { elementCount } from "../tensor.ts";
 import type { Weight } from "../weights/view.ts";
-import { withAdditions } from "./low-rank.ts";
 
-export function parameter(graph: Graph, weight: Weight): Edge {
-  const { name, dtype, shape, isTransposed } = weight;
-  const asStored = addExternal(graph, name, dtype, isTransposed ? shape.toReversed() : shape, weight);
-  const inFp32 = ops.cast(asStored, "float32");
-  return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
+/**
+ * What weights are in memory, whatever the arithmetic: `fp32`; `stored`, as they lie in their file; or `int8`, with a scale
+ * for each output. The last two are brought to fp32 each time that they are used.
+ */
+export type WeightStorage = "fp32" | "stored" | "int8";
+
+/** Smaller tensors are not worth bytes, and norms and biases are vectors. */
+const fewestInt8Elements = 4096;
+
+export function parameter(graph: Graph, weight: Weight, storage: WeightStorage): Edge {
+  const { name, dtype, shape, isTransposed, additions } = weight;
+  if (isTransposed) {
+    const { isTransposed: _, ...asStored } = weight;
+    return ops.transpose(parameter(graph, { ...asStored, shape: shape.toReversed() }, storage), [1, 0]);
+  }
+  if (storage === "int8" && shape.length > 1 && elementCount(shape) >= fewestInt8Elements) {
+    const { bytes, scales } = addInt8Rows(graph, name, weight);
+    return ops.dequantizeLinear(bytes, scales, 0);
+  }
+  // What LoRAs add is worked out once in any case.
+  if (additions || (storage !== "stored" && dtype !== "float32")) return addFloatWeight(graph, name, weight);
+  return ops.cast(addExternal(graph, name, dtype, shape, weight), "float32");
 }

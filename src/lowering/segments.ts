@@ -238,13 +238,15 @@ export function segmentsOf(
       return valueOfFrames({ home: current, made });
     },
 
+    itemByItem: (values, _, write) => write(values), // a segment has few frames at a time as it is
+
     input: refused("input"),
     outputPlanes: refused("outputPlanes"),
     sinusoids: refused("sinusoids"),
     temporalConvUnpadded: refused("temporalConvUnpadded"),
     groupStatistics: refused("groupStatistics"),
     groupNormByStatistics: refused("groupNormByStatistics"),
-    swapBatchAndTokens: refused("swapBatchAndTokens"),
+    attentionAcrossItems: refused("attentionAcrossItems"),
     concat: refused("concat"),
     repeat: refused("repeat"),
     select: refused("select"),

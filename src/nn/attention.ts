@@ -5,16 +5,26 @@ import { type Bias, linear } from "./linear.ts";
 
 /**
  * Multi-head self-attention with the output projection; q, k and v have as many channels as x.
- * `bias` is that of their projections: the VAE has one, the UNet none.
+ *
+ * @param bias that of their projections: the VAE has one, the UNet none
+ * @param among the tokens of each item of x, or its items at each token
  */
-export function selfAttention(w: Weights, x: Value, heads: number, bias: Bias): Value {
+export function selfAttention(
+  w: Weights,
+  x: Value,
+  heads: number,
+  bias: Bias,
+  among: "tokens" | "items" = "tokens",
+): Value {
   const channels = x.shape.at(-1)!;
   const [q, k, v] = ["to_q", "to_k", "to_v"].map((name) => linear(w.at(name), x, channels, bias)) as [
     Value,
     Value,
     Value,
   ];
-  return linear(w.at("to_out.0"), x.lowering.attention(q, k, v, heads), channels);
+  const { attention, attentionAcrossItems } = x.lowering;
+  const attended = (among === "tokens" ? attention : attentionAcrossItems)(q, k, v, heads);
+  return linear(w.at("to_out.0"), attended, channels);
 }
 
 /**

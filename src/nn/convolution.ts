@@ -20,7 +20,7 @@ export function conv2d(
 
 /**
  * A (3, 1, 1) convolution: each pixel over the frames before, at and after it, zero padded at both ends.
- * A `gain` multiplies the result; it is folded into the weights.
+ * A `gain` multiplies the result.
  */
 export function temporalConv(w: Weights, x: Value, outputs: number, gain?: Value): Value {
   const weight = w.tensor("weight", [outputs, x.shape.at(-1)!, 3, 1, 1]);

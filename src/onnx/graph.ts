@@ -1,7 +1,7 @@
 /** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
 import { StillmotionError } from "../errors.ts";
 import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
-import type { PreparedWeight, StoredWeight } from "./prepared.ts";
+import type { Int8Weight, PreparedWeight, StoredWeight } from "./prepared.ts";
 
 /** An edge of the graph: produced by one node, an input or an initializer. */
 export interface Edge {
@@ -31,8 +31,8 @@ export interface ExternalData {
 
 export interface Initializer {
   readonly value: Edge;
-  /** `prepared` ones are worked out of one of the graph's prepared weights when a session starts. */
-  readonly data: Tensor["data"] | ExternalData | "prepared";
+  /** Prepared ones are worked out of one of the graph's prepared weights, which lies in the file named, before a session starts. */
+  readonly data: Tensor["data"] | ExternalData | { readonly preparedFrom: string };
 }
 
 /** A graph in the making. Change it through the functions of this file only. */
@@ -92,24 +92,52 @@ export function addExternal(
   return value;
 }
 
+/** A stored weight as float32. Asking twice for one name gives the same value. */
+export function addFloatWeight(graph: Graph, name: string, source: StoredWeight): Edge {
+  const existing = existingInitializer(graph, name, source.shape);
+  if (existing) return existing;
+  const value = addPrepared(graph, name, "float32", source.shape, source.file);
+  graph.prepared.push({ kind: "float32", source, values: name });
+  return value;
+}
+
+interface Int8Edges {
+  readonly bytes: Edge;
+  /** (outputs) */
+  readonly scales: Edge;
+}
+
 /** A stored weight as int8 (taps * inputs, outputs) with a scale for each output. Asking twice for one name gives the same values. */
-export function addInt8Weight(graph: Graph, name: string, source: StoredWeight): { matrix: Edge; scales: Edge } {
+export function addInt8Matrix(graph: Graph, name: string, source: StoredWeight): Int8Edges {
   const [outputs, ...inputs] = source.shape as [number, ...number[]];
-  const initializers = {
-    matrix: { name: `${name}:int8`, dtype: "int8", shape: [elementCount(inputs), outputs] },
-    scales: { name: `${name}:scales`, dtype: "float32", shape: [outputs] },
-  } as const;
-  const [matrix, scales] = Object.values(initializers).map(({ name, dtype, shape }) => {
-    const existing = existingInitializer(graph, name, shape);
-    if (existing) return existing;
-    const value = edge(graph, name, dtype, shape);
-    graph.initializers.set(name, { value, data: "prepared" });
-    return value;
-  }) as [Edge, Edge];
-  if (!graph.prepared.some((weight) => weight.matrix === matrix.name)) {
-    graph.prepared.push({ source, matrix: matrix.name, scales: scales.name });
-  }
-  return { matrix, scales };
+  return addInt8(graph, name, source, "int8 matrix", [elementCount(inputs), outputs]);
+}
+
+/** The same in the weight's own shape. */
+export function addInt8Rows(graph: Graph, name: string, source: StoredWeight): Int8Edges {
+  return addInt8(graph, name, source, "int8 rows", source.shape);
+}
+
+function addInt8(
+  graph: Graph,
+  name: string,
+  source: StoredWeight,
+  kind: Int8Weight["kind"],
+  shape: readonly number[],
+): Int8Edges {
+  const names = { bytes: `${name}:${kind}`, scales: `${name}:scales` };
+  const existing = existingInitializer(graph, names.bytes, shape);
+  if (existing) return { bytes: existing, scales: graph.edges.get(names.scales)! };
+  const bytes = addPrepared(graph, names.bytes, "int8", shape, source.file);
+  const scales = addPrepared(graph, names.scales, "float32", [source.shape[0]!], source.file);
+  graph.prepared.push({ kind, source, ...names });
+  return { bytes, scales };
+}
+
+function addPrepared(graph: Graph, name: string, dtype: DataType, shape: readonly number[], file: string): Edge {
+  const value = edge(graph, name, dtype, shape);
+  graph.initializers.set(name, { value, data: { preparedFrom: file } });
+  return value;
 }
 
 function existingInitializer(graph: Graph, name: string, shape: readonly number[]): Edge | undefined {

@@ -1,6 +1,5 @@
 /**
- * How much memory will a graph take? The weights in working precision, and what comes on top: while it is loaded, prepared
- * weights a second time, which the session packs for itself; while it runs, the most that is alive at once.
+ * How much memory will a graph take? The weights, and what comes on top while it runs: the most that is alive at once.
  */
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import type { Edge, Graph } from "./graph.ts";
@@ -48,8 +47,7 @@ export function memoryOf(graph: Graph): GraphMemory {
       }
     }
   }
-  const preparedBytes = graph.prepared.reduce((sum, { matrix }) => sum + sizeBytes(graph.edges.get(matrix)!), 0);
-  return { weightsBytes, activationBytes: Math.max(preparedBytes, arenaSlack * peakBytes) };
+  return { weightsBytes, activationBytes: arenaSlack * peakBytes };
 }
 
 function sizeBytes({ shape, dtype }: Edge): number {

@@ -118,6 +118,40 @@ export function matmul(a: Edge, b: Edge): Edge {
   return addNode("MatMul", [a, b], { dtype: a.dtype, shape: [rows!, columns!] });
 }
 
+/**
+ * Products of a batch: a (batch, rows, inner) x b (batch, inner, columns), times alpha. With `batchSecond` an operand lies as
+ * (rows, batch, inner), with `transposeB` the last axes of b are exchanged.
+ */
+export function batchedMatMul(
+  a: Edge,
+  b: Edge,
+  options: { alpha?: number; aBatchSecond?: boolean; bBatchSecond?: boolean; transposeB?: boolean },
+): Edge {
+  const { alpha = 1, aBatchSecond = false, bBatchSecond = false, transposeB = false } = options;
+  const batchFirst = ([x, y, z]: readonly number[], isSecond: boolean) => (isSecond ? [y, x, z] : [x, y, z]) as number[];
+  const [batch, rows, inner] = batchFirst(dimensions(a, 3), aBatchSecond);
+  const [otherBatch, ...matrix] = batchFirst(dimensions(b, 3), bBatchSecond);
+  const [expected, columns] = transposeB ? matrix.toReversed() : matrix;
+  if (batch !== otherBatch || inner !== expected) {
+    throw graphError(a.graph, `FusedMatMul of [${a.shape}] and [${b.shape}] with ${JSON.stringify(options)}`);
+  }
+  const attributes = {
+    alpha: { float: alpha },
+    transBatchA: Number(aBatchSecond),
+    transBatchB: Number(bBatchSecond),
+    transB: Number(transposeB),
+  };
+  return addNode(
+    "FusedMatMul",
+    [a, b],
+    { dtype: a.dtype, shape: [batch!, rows!, columns!] },
+    { ...microsoft, attributes },
+  );
+}
+
+/** Over the last axis. */
+export const softmax = (x: Edge): Edge => addNode("Softmax", [x], shapeOf(x), { attributes: { axis: -1 } });
+
 /** A tensor as bytes: `bytes` - `zeroPoint` times `scale`. */
 export interface QuantisedEdge {
   readonly bytes: Edge;
@@ -137,6 +171,12 @@ export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
     ],
   ) as [Edge, Edge, Edge];
   return { bytes, scale, zeroPoint };
+}
+
+/** int8 with a scale for each item of `axis`, around 0: float32. */
+export function dequantizeLinear(x: Edge, scales: Edge, axis: number): Edge {
+  if (!sameShape(scales.shape, [size(x, axis)])) throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
+  return addNode("DequantizeLinear", [x, scales], { dtype: "float32", shape: x.shape }, { attributes: { axis } });
 }
 
 /** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */

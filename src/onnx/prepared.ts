@@ -1,7 +1,7 @@
 /**
- * How does a stored weight become the int8 matrix of a product, before a session starts? Some outputs at a time: to fp32,
- * with what LoRAs add, then to bytes with a scale for each output. ONNX Runtime would fold the same sums in one thread, with
- * every intermediate in memory.
+ * How does a stored weight become what a session computes with, before it starts? To fp32, with what LoRAs add; for a product
+ * of bytes then to int8 with a scale for each output. ONNX Runtime would fold the same sums in one thread, with every
+ * intermediate in memory.
  */
 import { StillmotionError } from "../errors.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";
@@ -19,10 +19,21 @@ export interface StoredWeight {
 }
 
 /** A weight and the initializers that are made of it. */
-export interface PreparedWeight {
+export type PreparedWeight = FloatWeight | Int8Weight;
+
+interface FloatWeight {
+  readonly kind: "float32";
   readonly source: StoredWeight;
-  /** The initializer that gets the values as int8 (taps * inputs, outputs), the kernel's taps one after the other. */
-  readonly matrix: string;
+  /** The initializer that gets the values, in the shape of the weight. */
+  readonly values: string;
+}
+
+export interface Int8Weight {
+  /** Whether the values are a `matrix` (taps * inputs, outputs), the kernel's taps one after the other, or in the weight's own shape. */
+  readonly kind: "int8 matrix" | "int8 rows";
+  readonly source: StoredWeight;
+  /** The initializer that gets the values as int8. */
+  readonly bytes: string;
   /** The initializer that gets the scale of each output. */
   readonly scales: string;
 }
@@ -33,42 +44,57 @@ const largestInt8 = 127;
 /** Elements `start` to `end` of a stored tensor, as they lie there. The caller is done with them at the next call. */
 export type ReadElements = (start: number, end: number) => Uint8Array<ArrayBuffer>;
 
-/** Outputs that are worked on together: a cache line of the matrix. */
+/** Outputs that are worked on together: a cache line of an int8 matrix. */
 const outputsTogether = 64;
 
+/** Fills `values`, some outputs at a time. */
+export function floatsOfWeight(source: StoredWeight, read: ReadElements, values: Float32Array<ArrayBuffer>): void {
+  const perOutput = values.length / source.shape[0]!;
+  const addAll = additionsTo(source);
+  for (let first = 0; first < source.shape[0]!; first += outputsTogether) {
+    const count = Math.min(outputsTogether, source.shape[0]! - first);
+    const rows = values.subarray(first * perOutput, (first + count) * perOutput);
+    toFloat32(source.dtype, read(first * perOutput, (first + count) * perOutput), rows);
+    addAll(rows, first, count);
+  }
+}
+
 /**
- * Fills `matrix` and `scales`. Each output has a scale of its own, around 0: its largest weight becomes 127 or -127.
+ * Fills `bytes` and `scales`. Each output has a scale of its own, around 0: its largest weight becomes 127 or -127.
  *
  * @param scratch memory for `scratchLength` numbers, so that thousands of blocks touch no new pages
  */
 export function quantiseWeight(
-  { shape, dtype, additions = [] }: StoredWeight,
+  source: StoredWeight,
   read: ReadElements,
   scratch: Float32Array<ArrayBuffer>,
-  { matrix, scales }: { matrix: Int8Array; scales: Float32Array },
+  { kind, bytes, scales }: { kind: Int8Weight["kind"]; bytes: Int8Array; scales: Float32Array },
 ): void {
-  const [outputs, inputs, ...kernel] = shape as [number, number, ...number[]];
-  if (outputs % 4 !== 0) throw new StillmotionError("internal", `int8 weights of ${outputs} outputs, no multiple of 4`);
+  const [outputs, inputs, ...kernel] = source.shape as [number, number, ...number[]];
+  if (kind === "int8 matrix" && outputs % 4 !== 0) {
+    throw new StillmotionError("internal", `int8 weights of ${outputs} outputs, no multiple of 4`);
+  }
   const taps = elementCount(kernel);
   const perOutput = inputs * taps;
-  const added = additions.map(({ scale, up, down }) => ({ scale, up: ownFloats(up), down: ownFloats(down) }));
+  const addAll = additionsTo(source);
   for (let first = 0; first < outputs; first += outputsTogether) {
     const count = Math.min(outputsTogether, outputs - first);
     const stored = read(first * perOutput, (first + count) * perOutput);
     const rows = scratch.subarray(0, count * perOutput);
-    toFloat32(dtype, stored, rows);
-    for (const product of added) addRows(rows, product, first, count);
+    toFloat32(source.dtype, stored, rows);
+    addAll(rows, first, count);
     const steps = new Float64Array(count); // that a weight of 1 is long
     for (let row = 0; row < count; row++) {
       const largest = largestMagnitude(rows, row * perOutput, (row + 1) * perOutput);
       scales[first + row] = largest / largestInt8;
       steps[row] = largest === 0 ? 0 : largestInt8 / largest;
     }
-    rowsToColumns(rows, steps, matrix, { first, outputs, inputs, taps });
+    if (kind === "int8 matrix") rowsToColumns(rows, steps, bytes, { first, outputs, inputs, taps });
+    else rowsToBytes(rows, steps, bytes.subarray(first * perOutput, (first + count) * perOutput));
   }
 }
 
-/** How many numbers {@link quantiseWeight} works on at once. */
+/** How many numbers are worked on at once. */
 export function scratchLength({ shape }: StoredWeight): number {
   return Math.min(outputsTogether, shape[0]!) * elementCount(shape.slice(1));
 }
@@ -80,6 +106,14 @@ function largestMagnitude(values: Float32Array, start: number, end: number): num
     if (magnitude > largest) largest = magnitude;
   }
   return largest;
+}
+
+function rowsToBytes(rows: Float32Array, steps: Float64Array, bytes: Int8Array): void {
+  const perOutput = rows.length / steps.length;
+  for (const [row, step] of steps.entries()) {
+    // Half a step more than 128 makes truncation round.
+    for (let at = row * perOutput; at < (row + 1) * perOutput; at++) bytes[at] = ((rows[at]! * step + 128.5) | 0) - 128;
+  }
 }
 
 /** Four outputs are written as one word, which halves the time. */
@@ -106,6 +140,14 @@ function rowsToColumns(
       }
     }
   }
+}
+
+/** Adds to `count` rows of the weight, from row `first` on, what LoRAs add there (Hu et al. 2021, "LoRA", section 4.1). */
+function additionsTo({ additions = [] }: StoredWeight): (rows: Float32Array, first: number, count: number) => void {
+  const products = additions.map(({ scale, up, down }) => ({ scale, up: ownFloats(up), down: ownFloats(down) }));
+  return (rows, first, count) => {
+    for (const product of products) addRows(rows, product, first, count);
+  };
 }
 
 /** rows += scale * (up x down). */

@@ -30,7 +30,7 @@ export function serialise(graph: Graph): Uint8Array {
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
       initializer: Array.from(graph.initializers.values(), initializer),
-      node: graph.nodes.map((node) => ({
+      node: weightsFirst(graph).map((node) => ({
         opType: node.operator,
         domain: node.domain,
         input: [...node.inputs],
@@ -41,6 +41,15 @@ export function serialise(graph: Graph): Uint8Array {
     },
   });
   return toBinary(ModelProtoSchema, model);
+}
+
+/**
+ * ONNX Runtime orders nodes by their place here, inputs of later ones first. So what is made of a weight alone is made right
+ * before its use, and not all of it before anything else.
+ */
+function weightsFirst({ nodes, initializers }: Graph): Graph["nodes"] {
+  const isOfWeights = ({ inputs }: Graph["nodes"][number]) => inputs.every((name) => initializers.has(name));
+  return [...nodes.filter(isOfWeights), ...nodes.filter((node) => !isOfWeights(node))];
 }
 
 function valueInfo(value: Edge) {
@@ -66,9 +75,10 @@ function initializer({ value, data }: Initializer) {
       rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
     });
   }
-  // ONNX Runtime replaces external initializers only, so a prepared one says that it lies in a file that is never opened.
+  // A prepared one is given when a session is made. Until then it says that it lies at the start of its source's file, which
+  // must be there, and is not read.
   const sizeBytes = elementCount(value.shape) * bytesPerElement[value.dtype];
-  const external = data === "prepared" ? { file: "prepared", offset: 0, sizeBytes } : data;
+  const external = "preparedFrom" in data ? { file: data.preparedFrom, offset: 0, sizeBytes } : data;
   return create(TensorProtoSchema, {
     ...tensor,
     dataLocation: DataLocation.EXTERNAL,

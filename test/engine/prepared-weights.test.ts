@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine, Model } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { float32ToFloat16 } from "../../src/half.ts";
-import { addInput, addInt8Weight, addOutput, createGraph } from "../../src/onnx/graph.ts";
+import { addInput, addInt8Matrix, addOutput, createGraph } from "../../src/onnx/graph.ts";
 import { dynamicQuantizeLinear, matMulIntegerToFloat } from "../../src/onnx/ops.ts";
 import { serialise } from "../../src/onnx/serialise.ts";
 import { floatTensor } from "../../src/tensor.ts";
@@ -28,7 +28,7 @@ function products(size: number, count: number, file: string): Model {
   for (let index = 0; index < count; index++) {
     const offset = 2 * index * size * size;
     const weight = { dtype: "float16", shape: [size, size], file, offset } as const;
-    const { matrix, scales } = addInt8Weight(graph, `w${index}`, weight);
+    const { matrix, scales } = addInt8Matrix(graph, `w${index}`, weight);
     addOutput(graph, `y${index}`, matMulIntegerToFloat(x, matrix, scales));
   }
   return { name: "products", bytes: serialise(graph), weightsFolder: folder, prepared: graph.prepared };

@@ -62,8 +62,10 @@ it("makes what belongs to no frame anew in each segment", () => {
   for (const { reads } of segments) expect(reads).toHaveLength(1);
 });
 
+const attentionAcrossItems = (x: Value) => x.lowering.attentionAcrossItems(x, x, x, 2);
+
 it.each<[string, (x: Value) => Value]>([
-  ["swapBatchAndTokens", (x) => x.lowering.swapBatchAndTokens(x.lowering.reshape(x, [3, 30, 4]))],
+  ["attentionAcrossItems", (x) => attentionAcrossItems(x.lowering.reshape(x, [3, 30, 4]))],
   ["reshape", (x) => x.lowering.reshape(x, [1, 15, 6, 4])],
   ["select", (x) => x.lowering.select(x, 0, 1)],
   ["concat", (x) => x.lowering.concat([x, x], 0)],

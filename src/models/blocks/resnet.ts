@@ -7,18 +7,22 @@ import type { Weights } from "../../weights/view.ts";
 
 /** norm, SiLU, conv, twice; the time embedding (1, channels) is added in between. */
 export function resnetBlock(w: Weights, x: Value, outputs: number, eps: number, time?: Value): Value {
-  const { add } = x.lowering;
-  let h = conv2d(w.at("conv1"), groupNorm(w.at("norm1"), x, { eps, activation: "silu" }), outputs);
-  if (time) h = add(h, timeProjection(w, time, outputs));
-  h = conv2d(w.at("conv2"), groupNorm(w.at("norm2"), h, { eps, activation: "silu" }), outputs);
-  const skip = x.shape[3] === outputs ? x : conv2d(w.at("conv_shortcut"), x, outputs, { kernel: 1 });
-  return add(skip, h);
+  const { add, itemByItem } = x.lowering;
+  const [, height, width, inputs] = x.shape as [number, number, number, number];
+  const timeRow = time && timeProjection(w, time, outputs);
+  return itemByItem([x], height * width * Math.max(inputs, outputs), ([frame]) => {
+    let h = conv2d(w.at("conv1"), groupNorm(w.at("norm1"), frame!, { eps, activation: "silu" }), outputs);
+    if (timeRow) h = add(h, timeRow);
+    h = conv2d(w.at("conv2"), groupNorm(w.at("norm2"), h, { eps, activation: "silu" }), outputs);
+    const skip = inputs === outputs ? frame! : conv2d(w.at("conv_shortcut"), frame!, outputs, { kernel: 1 });
+    return add(skip, h);
+  });
 }
 
 /**
  * A ResNet block within each frame, then one across frames, blended.
  *
- * The blend `a * x + (1 - a) * (x + h)` is `x + (1 - a) * h`, so (1 - a) is folded into the last convolution.
+ * The blend `a * x + (1 - a) * (x + h)` is `x + (1 - a) * h`, so (1 - a) is a gain of the last convolution.
  * `temporalShare` reads (1 - a) off the mix factor, which the two networks do differently: see time-mixer.ts.
  */
 export function spatioTemporalResBlock(

@@ -15,11 +15,13 @@ export function spatioTemporalTransformer(
   context: Value,
   options: { heads: number; layers: number; feedForwardPieces?: number | undefined },
 ): Value {
-  const { add, blend, reshape } = x.lowering;
+  const { add, blend, itemByItem, reshape } = x.lowering;
   const [frames, height, width, channels] = x.shape as [number, number, number, number];
 
   const tokens = reshape(x, [frames, height * width, channels]); // (frames, tokens, channels)
-  let h = linear(w.at("proj_in"), groupNorm(w.at("norm"), tokens, { eps: 1e-6 }), channels);
+  let h = itemByItem([tokens], height * width * channels, ([each]) =>
+    linear(w.at("proj_in"), groupNorm(w.at("norm"), each!, { eps: 1e-6 }), channels),
+  );
   const positions = framePositions(w.at("time_pos_embed"), x);
   const share = mixShare(w.at("time_mixer"), x);
   const { heads, feedForwardPieces } = options;
@@ -45,13 +47,16 @@ export function spatialBlock(
   heads: number,
   feedForwardPieces?: number | undefined,
 ): Value {
-  const { add } = x.lowering;
-  let h = add(x, selfAttention(w.at("attn1"), layerNorm(w.at("norm1"), x), heads, "without bias"));
-  h = add(h, crossAttention(w, h, context));
-  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+  const { add, itemByItem } = x.lowering;
+  const crossAttended = crossAttention(w, x, context);
+  return itemByItem([x], hiddenNumbers(x), ([frame]) => {
+    let h = add(frame!, selfAttention(w.at("attn1"), layerNorm(w.at("norm1"), frame!), heads, "without bias"));
+    h = add(h, crossAttended);
+    return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+  });
 }
 
-/** diffusers' `TemporalBasicTransformerBlock`. What acts on each token alone is left in the frames' order. */
+/** diffusers' `TemporalBasicTransformerBlock`. */
 export function temporalBlock(
   w: Weights,
   x: Value,
@@ -59,12 +64,22 @@ export function temporalBlock(
   heads: number,
   feedForwardPieces?: number | undefined,
 ): Value {
-  const { add, swapBatchAndTokens } = x.lowering;
-  let h = add(x, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), x), feedForwardPieces));
-  const pixels = swapBatchAndTokens(layerNorm(w.at("norm1"), h)); // (tokens, frames, channels)
-  h = add(h, swapBatchAndTokens(selfAttention(w.at("attn1"), pixels, heads, "without bias"))); // (frames, tokens, channels)
-  h = add(h, crossAttention(w, h, context));
-  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+  const { add, itemByItem } = x.lowering;
+  const entered = itemByItem([x], hiddenNumbers(x), ([frame]) =>
+    add(frame!, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), frame!), feedForwardPieces)),
+  );
+  const normed = layerNorm(w.at("norm1"), entered);
+  const attended = selfAttention(w.at("attn1"), normed, heads, "without bias", "items");
+  const crossAttended = crossAttention(w, x, context);
+  return itemByItem([entered, attended], hiddenNumbers(x), ([before, added]) => {
+    const h = add(add(before!, added!), crossAttended);
+    return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+  });
+}
+
+/** Of an item's tokens in the hidden layer of a feed-forward. */
+function hiddenNumbers({ shape }: Value): number {
+  return 4 * shape[1]! * shape[2]!;
 }
 
 function crossAttention(w: Weights, x: Value, context: Value): Value {
