@@ -25,7 +25,11 @@ export interface NativeSession {
 const logFatal = 4;
 /** `ExecutionMode`, `GraphOptimizationLevel`, `OrtAllocatorType`, `OrtMemType`. */
 const sequential = 0;
-const optimiseAll = 99;
+/**
+ * Graphs come as they shall run, and what is worth working out once was before. ONNX Runtime's optimiser took 5 s more for the
+ * UNet of SVD-XT at 14 frames of 448x256, and would keep what is made of weights as they are used.
+ */
+const optimiseNothing = Number(process.env.SM_OPT ?? 0);
 export const deviceAllocator = 0;
 export const defaultMemory = 0;
 
@@ -39,13 +43,6 @@ export function stopRuntime({ api, environment, memoryInfo }: Runtime): void {
   api.ReleaseMemoryInfo(memoryInfo);
   api.ReleaseEnv(environment);
 }
-
-/**
- * NchwcTransformer: its blocked layout makes convolutions 6 % faster at most, but while a session loads it holds every kernel
- * twice. ConstantFolding: what is worth working out once was before, and weights that are brought to fp32 as they are used
- * must stay as they are.
- */
-const disabledOptimisers = "NchwcTransformer;ConstantFolding";
 
 /** Loads a graph; `request.sessionOptions` is filled here and stays the caller's. */
 export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind">): NativeSession {
@@ -70,7 +67,7 @@ export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind
 function configure(api: OrtApi, { sessionOptions, provider, threads, weightsFolder }: Omit<LoadRequest, "kind">): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
   if (process.env.SM_PROFILE) api.EnableProfiling(sessionOptions, process.env.SM_PROFILE);
-  api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseAll);
+  api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseNothing);
   api.SetIntraOpNumThreads(sessionOptions, threads);
   api.SetInterOpNumThreads(sessionOptions, 1);
   // Threads wait actively for work inside a run (many short operators) and sleep between runs.
@@ -78,9 +75,8 @@ function configure(api: OrtApi, { sessionOptions, provider, threads, weightsFold
   // ONNX Runtime's arena keeps what a run needed and doubles it with the second run's plan: 1.42 against 0.72 GB for a
   // small decoder, at the same speed.
   api.DisableCpuMemArena(sessionOptions);
-  api.AddSessionConfigEntry(sessionOptions, "optimization.disable_specified_optimizers", disabledOptimisers);
   // Packed weights made a step of SVD-XT's UNet 3 % faster, for a copy of most of them and the time to make it.
-  api.AddSessionConfigEntry(sessionOptions, "session.disable_prepacking", "1");
+  if (!process.env.SM_PREPACK) api.AddSessionConfigEntry(sessionOptions, "session.disable_prepacking", "1");
   if (weightsFolder !== undefined) {
     api.AddSessionConfigEntry(sessionOptions, "session.model_external_initializers_file_folder_path", weightsFolder);
   }

@@ -204,7 +204,7 @@ export function createCpuLowering(
       return value(parts[0]!.shape.with(0, items), storage, joined);
     },
 
-    exactly: (x, write) => write(x),
+    exactly: (values, write) => write(values),
 
     upsampleNearest(x, height, width) {
       const doubled = ops.upsampleNearest2x(stored(x, "first"));

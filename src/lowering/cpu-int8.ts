@@ -22,6 +22,7 @@ const fewestChannels = 32;
 
 export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
+  const rows = createCpuFp32Lowering(graph, "stored");
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
 
   return createCpuLowering(graph, "fp32", (fp32) => {
@@ -49,17 +50,19 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       return ops.reshape(result, bytes.shape.with(-1, weight.scales.shape[0]!));
     }
 
-    /** Whether a product of the value is worth bytes; rows are what a whole clip is conditioned on. */
-    function multipliesBytes(x: Value, weight: Weight): boolean {
+    /** Whether a product of the value is worth bytes. */
+    function multipliesBytes(weight: Weight): boolean {
       const [outputs, inputs] = weight.shape as [number, number];
-      return x.shape.length > 2 && Math.min(outputs, inputs) >= fewestChannels;
+      return Math.min(outputs, inputs) >= fewestChannels;
     }
 
     const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
 
     return {
       linear(x, weight, bias) {
-        if (!multipliesBytes(x, weight)) return fp32.linear(x, weight, bias);
+        // Rows are what a whole clip is conditioned on: little work, but 0.8 GB of SVD-XT's weights if they were kept as fp32.
+        if (x.shape.length === 2) return lastOf(x, stored(rows.linear(x, weight, bias), "last"));
+        if (!multipliesBytes(weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);
         const matrix = int8(weight);
         return lastOf(x, product(quantised, quantised.bytes, matrix, bias && parameter(bias)));
@@ -69,7 +72,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const [outputs, inputs, ...kernel] = weight.shape as [number, number, number, number];
         // One tap takes a map past a block, as it is and not normalised: the clip is 9 dB nearer with it in fp32.
         if (sameShape(kernel, [1, 1])) return fp32.linear(x, reshaped(weight, [outputs, inputs]), bias);
-        if (!multipliesBytes(x, weight)) return fp32.conv2d(x, weight, bias, { stride, padding });
+        if (!multipliesBytes(weight)) return fp32.conv2d(x, weight, bias, { stride, padding });
         const quantised = quantise(x);
         const pixels = neighbouringPixels(quantised.bytes, quantised.zeroPoint, { kernel, stride, padding });
         const matrix = int8(weight);
@@ -77,7 +80,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       },
 
       temporalConv(x, weight, bias, gain) {
-        if (!multipliesBytes(x, weight)) return fp32.temporalConv(x, weight, bias, gain);
+        if (!multipliesBytes(weight)) return fp32.temporalConv(x, weight, bias, gain);
         const quantised = quantise(x);
         const frames = neighbouringFrames(quantised.bytes, quantised.zeroPoint);
         const { bytes, scales } = int8(weight);
@@ -100,7 +103,10 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         return lastOf(values[0]!, ops.concat(parts, axis));
       },
 
-      exactly: (x, write) => ({ ...write({ ...x, lowering: exact }), lowering: x.lowering }),
+      exactly(values, write) {
+        const { lowering } = values[0]!;
+        return { ...write(values.map((each) => ({ ...each, lowering: exact }))), lowering };
+      },
 
       upsampleNearest(x, height, width) {
         const [frames, h, w, channels] = x.shape as [number, number, number, number];

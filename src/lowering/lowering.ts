@@ -104,8 +104,8 @@ export interface Lowering {
    * @param widest numbers in the largest map that `write` makes of one item
    */
   itemByItem(values: readonly Value[], widest: number, write: (values: readonly Value[]) => Value): Value;
-  /** What `write` makes of x, computed as exactly as in fp32 even where the rest of the network is not. */
-  exactly(x: Value, write: (x: Value) => Value): Value;
+  /** What `write` makes of values, computed as exactly as in fp32 even where the rest of the network is not. */
+  exactly(values: readonly Value[], write: (values: readonly Value[]) => Value): Value;
   /** Each pixel becomes 2 x 2; then cropped to (height, width) where the size was odd. */
   upsampleNearest(x: Value, height: number, width: number): Value;
 }

@@ -85,7 +85,7 @@ export function vaeEncoder(config: VaeConfig, size: { height: number; width: num
 export function encoderDownBlock(w: Weights, x: Value, config: VaeConfig, index: number): Value {
   let h = x;
   for (let layer = 0; layer < config.layersPerBlock; layer++) {
-    h = resnetBlock(w.at("resnets").at(layer), h, config.blockOutChannels[index]!, eps);
+    h = resnetBlock(w.at("resnets").at(layer), [h], config.blockOutChannels[index]!, eps);
   }
   return index < config.blockOutChannels.length - 1 ? downsample(w.at("downsamplers.0"), h, belowAndRight) : h;
 }
@@ -93,8 +93,8 @@ export function encoderDownBlock(w: Weights, x: Value, config: VaeConfig, index:
 /** diffusers' `UNetMidBlock2D`: ResNet block, attention, ResNet block. */
 export function encoderMidBlock(w: Weights, x: Value): Value {
   const channels = x.shape[3]!;
-  const h = pixelAttention(w.at("attentions.0"), resnetBlock(w.at("resnets.0"), x, channels, eps));
-  return resnetBlock(w.at("resnets.1"), h, channels, eps);
+  const h = pixelAttention(w.at("attentions.0"), resnetBlock(w.at("resnets.0"), [x], channels, eps));
+  return resnetBlock(w.at("resnets.1"), [h], channels, eps);
 }
 
 /** The first half of the moments is the mean, which is the mode; the variance is never computed. */
@@ -148,7 +148,7 @@ function vaeImageDecoder(config: VaeConfig, size: DecoderSize): Network {
     for (const index of channels.keys()) {
       const block = w.at("up_blocks").at(index);
       for (let layer = 0; layer <= config.layersPerBlock; layer++) {
-        h = resnetBlock(block.at("resnets").at(layer), h, channels[index]!, eps);
+        h = resnetBlock(block.at("resnets").at(layer), [h], channels[index]!, eps);
       }
       if (index < channels.length - 1) h = upsample(block.at("upsamplers.0"), h);
     }
@@ -183,7 +183,7 @@ export function decoderUpBlock(w: Weights, x: Value, config: VaeConfig, index: n
 }
 
 function decoderResnet(w: Weights, x: Value, outputs: number): Value {
-  return spatioTemporalResBlock(w, x, outputs, { eps, temporalEps, temporalShare: mixShare });
+  return spatioTemporalResBlock(w, [x], outputs, { eps, temporalEps, temporalShare: mixShare });
 }
 
 /** Single-head attention among the pixels of each frame, with its own norm and residual. */

@@ -28,8 +28,8 @@ function products(size: number, count: number, file: string): Model {
   for (let index = 0; index < count; index++) {
     const offset = 2 * index * size * size;
     const weight = { dtype: "float16", shape: [size, size], file, offset } as const;
-    const { matrix, scales } = addInt8Matrix(graph, `w${index}`, weight);
-    addOutput(graph, `y${index}`, matMulIntegerToFloat(x, matrix, scales));
+    const { bytes, scales } = addInt8Matrix(graph, `w${index}`, weight);
+    addOutput(graph, `y${index}`, matMulIntegerToFloat(x, bytes, scales));
   }
   return { name: "products", bytes: serialise(graph), weightsFolder: folder, prepared: graph.prepared };
 }
@@ -74,7 +74,7 @@ it("leave nothing behind but what the session holds", { timeout: 60_000 }, async
     grown.push(residentMB() - before);
     await session.release();
   }
-  // The bytes once, packed. With the memory that they were worked out in, it would be twice as much.
+  // The bytes once, where they were worked out. A copy of the session's own would make it twice as much.
   expect(Math.min(...grown.slice(1)), grown.join(" ")).toBeLessThan(1.5 * weightsMB);
 });
 

@@ -63,13 +63,13 @@ const blocks: Record<string, Block> = {
   ResnetBlock2D: (bench, clip) =>
     resnetBlock(
       bench.w,
-      bench.map(clip.input("hidden_states")),
+      [bench.map(clip.input("hidden_states"))],
       clip.config.out_channels as number,
       clip.config.eps as number,
       clip.has("temb") ? time(bench, clip) : undefined,
     ),
   SpatioTemporalResBlock: (bench, clip) =>
-    spatioTemporalResBlock(bench.w, bench.map(clip.input("hidden_states")), clip.config.out_channels as number, {
+    spatioTemporalResBlock(bench.w, [bench.map(clip.input("hidden_states"))], clip.config.out_channels as number, {
       eps: clip.config.eps as number,
       temporalEps: (clip.config.temporal_eps ?? clip.config.eps) as number,
       temporalShare: clip.config.switch_spatial_to_temporal_mix ? mixShare : remainingShare,

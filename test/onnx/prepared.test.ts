@@ -1,19 +1,37 @@
-/** Do stored weights become the int8 matrices that products want? */
+/** Do stored weights become what sessions compute with: floats, int8 in their own shape, and the int8 matrices that products want? */
 import { describe, expect, it } from "vitest";
 import { float32ToBfloat16, float32ToFloat16 } from "../../src/half.ts";
-import { quantiseWeight, type StoredWeight, scratchLength } from "../../src/onnx/prepared.ts";
+import { floatsOfWeight, type Int8Weight, quantiseWeight, type StoredWeight, scratchLength } from "../../src/onnx/prepared.ts";
 import { type DataType, elementCount, type TensorData } from "../../src/tensor.ts";
+
+/** A weight that lies in memory. */
+function weightOf(shape: readonly number[], data: TensorData, options: Partial<StoredWeight> = {}) {
+  const source: StoredWeight = { dtype: "float32", shape, file: "", offset: 0, ...options };
+  const stored = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  const size = data.BYTES_PER_ELEMENT;
+  const read = (start: number, end: number) => stored.subarray(start * size, end * size) as Uint8Array<ArrayBuffer>;
+  return { source, read };
+}
 
 /** The matrix and the scales of a weight that lies in memory. */
 function quantised(shape: readonly number[], data: TensorData, options: Partial<StoredWeight> = {}) {
-  const source: StoredWeight = { dtype: "float32", shape, file: "", offset: 0, ...options };
-  const stored = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  const matrix = new Int8Array(elementCount(shape));
-  const scales = new Float32Array(shape[0]!);
-  const size = data.BYTES_PER_ELEMENT;
-  const read = (start: number, end: number) => stored.subarray(start * size, end * size);
-  quantiseWeight(source, read, new Float32Array(scratchLength(source)), { matrix, scales });
+  const { bytes: matrix, scales } = inInt8("int8 matrix", shape, data, options);
   return { matrix, scales };
+}
+
+function inInt8(kind: Int8Weight["kind"], shape: readonly number[], data: TensorData, options?: Partial<StoredWeight>) {
+  const { source, read } = weightOf(shape, data, options);
+  const bytes = new Int8Array(elementCount(shape));
+  const scales = new Float32Array(shape[0]!);
+  quantiseWeight(source, read, new Float32Array(scratchLength(source)), { kind, bytes, scales });
+  return { bytes, scales };
+}
+
+function inFloats(shape: readonly number[], data: TensorData, options?: Partial<StoredWeight>) {
+  const { source, read } = weightOf(shape, data, options);
+  const values = new Float32Array(elementCount(shape));
+  floatsOfWeight(source, read, values);
+  return values;
 }
 
 /** Numbers between -1 and 1 that repeat after no short while. */
@@ -52,6 +70,23 @@ describe("a weight", () => {
   ])("may be stored as %s", (dtype, toStored) => {
     const halves = Float32Array.from(values(40), (value) => Math.round(value * 128) / 128);
     expect(quantised([8, 5], toStored(halves), { dtype })).toEqual(expected([8, 5], halves));
+  });
+
+  it.each<[DataType, (values: Float32Array) => TensorData]>([
+    ["float16", float32ToFloat16],
+    ["bfloat16", float32ToBfloat16],
+    ["float32", (floats) => floats],
+  ])("stored as %s may become float32, of more outputs than are worked on together", (dtype, toStored) => {
+    const halves = Float32Array.from(values(132 * 6), (value) => Math.round(value * 128) / 128);
+    expect(inFloats([132, 2, 3], toStored(halves), { dtype })).toEqual(halves);
+  });
+
+  it("as int8 may keep its shape", () => {
+    const data = values(132 * 6);
+    const { bytes, scales } = inInt8("int8 rows", [132, 2, 3], data);
+    const steps = data.map((value, index) => value / scales[Math.floor(index / 6)]!);
+    expect(scales).toEqual(expected([132, 6], data).scales);
+    expect(bytes).toEqual(Int8Array.from(steps, Math.round));
   });
 
   it("whose outputs are of different sizes keeps the precision of each", () => {

@@ -39,7 +39,7 @@ export function downBlock(
   const skips: Value[] = [];
   let h = x;
   for (let layer = 0; layer < level.layers; layer++) {
-    h = layerPair(w, layer, h, conditioning, level);
+    h = layerPair(w, layer, [h], conditioning, level);
     skips.push(h);
   }
   if (options.downsample) {
@@ -51,8 +51,8 @@ export function downBlock(
 
 /** diffusers' `UNetMidBlockSpatioTemporal`: ResNet block, transformer, ResNet block. */
 export function midBlock(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
-  const h = layerPair(w, 0, x, conditioning, level);
-  return resnet(w.at("resnets.1"), h, conditioning, level);
+  const h = layerPair(w, 0, [x], conditioning, level);
+  return resnet(w.at("resnets.1"), [h], conditioning, level);
 }
 
 /**
@@ -65,7 +65,7 @@ export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level:
     const skip = skips.pop();
     if (!skip) throw new StillmotionError("internal", `${w.path}: no skip connection is left for layer ${layer}`);
     const writeResnet = skips.length === 0 ? lastResnet : resnet;
-    h = layerPair(w, layer, x.lowering.concat([h, skip], 3), conditioning, level, writeResnet);
+    h = layerPair(w, layer, [h, skip], conditioning, level, writeResnet);
   }
   const next = skips.at(-1);
   return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
@@ -74,12 +74,12 @@ export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level:
 function layerPair(
   w: Weights,
   layer: number,
-  x: Value,
+  parts: readonly Value[],
   conditioning: Conditioning,
   level: UnetLevel,
   writeResnet = resnet,
 ): Value {
-  const h = writeResnet(w.at("resnets").at(layer), x, conditioning, level);
+  const h = writeResnet(w.at("resnets").at(layer), parts, conditioning, level);
   if (!level.attention) return h;
   const { heads, transformerLayers } = level.attention;
   const layers = transformerLayers[layer]!;
@@ -87,11 +87,11 @@ function layerPair(
   return spatioTemporalTransformer(w.at("attentions").at(layer), h, context, { heads, layers, feedForwardPieces });
 }
 
-function resnet(w: Weights, x: Value, { time }: Conditioning, { channels, eps }: UnetLevel): Value {
-  return spatioTemporalResBlock(w, x, channels, { eps, temporalShare: remainingShare, time });
+function resnet(w: Weights, parts: readonly Value[], { time }: Conditioning, { channels, eps }: UnetLevel): Value {
+  return spatioTemporalResBlock(w, parts, channels, { eps, temporalShare: remainingShare, time });
 }
 
 /** No block after it evens its errors out: they go into the picture. */
-function lastResnet(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
-  return x.lowering.exactly(x, (exact) => resnet(w, exact, conditioning, level));
+function lastResnet(w: Weights, parts: readonly Value[], conditioning: Conditioning, level: UnetLevel): Value {
+  return parts[0]!.lowering.exactly(parts, (exact) => resnet(w, exact, conditioning, level));
 }
