@@ -36,7 +36,12 @@ export async function checkParity(checkpoint: string, engine: { libraryPath?: st
 
   const pipeline = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, engine);
   try {
-    const result = await pipeline.generate(image, { fit: "stretch", decodeMode: "reference", ...call, outputType: "floats" });
+    const result = await pipeline.generate(image, {
+      fit: "stretch",
+      decodeMode: "reference",
+      ...call,
+      outputType: "floats",
+    });
     const latents = compare("latents", result.latents.data, tensors.latents!, tolerance.latents);
     const frames = compare("frames", result.frames[0]!.data, tensors.frames!, tolerance.frames);
     return `as diffusers ${versions.diffusers}: ${latents}; ${frames}`;

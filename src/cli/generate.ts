@@ -58,7 +58,10 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
     .option("--dtype <type>", "arithmetic: auto or fp32 (default: auto, which is fp32)")
     .option("--device <name>", "auto or cpu (default: auto, which is cpu)")
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
-    .option("--scratch-folder <path>", "for what decoding sets aside (default: the system's folder for temporary files)")
+    .option(
+      "--scratch-folder <path>",
+      "for what decoding sets aside (default: the system's folder for temporary files)",
+    )
     .optionsGroup("Limits for pictures:")
     .option("--max-pixels <n>", "width times height that is decoded at most (default: 50 million)")
     .option("--max-bytes <n>", "bytes that are read or downloaded at most (default: 50 million)")

@@ -22,7 +22,7 @@ export interface Session {
   release(): Promise<void>;
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Takes the inputs' buffers in place of copying them: they are empty for the caller from then on. Default: false. */
   readonly takeInputs?: boolean;

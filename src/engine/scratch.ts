@@ -12,7 +12,6 @@ export interface ScratchSpace {
   assertFits(sizeBytes: number): Promise<void>;
 }
 
-
 /**
  * @param given folder for the files. Default: the system's folder for temporary files, or `/var/tmp` where that one lies in
  *   memory

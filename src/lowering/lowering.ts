@@ -14,13 +14,13 @@ export interface Value {
 export type Activation = "silu" | "gelu" | "quick_gelu";
 
 /** Of each channel group of each frame: (frames, groups) both. */
-export interface GroupStatistics {
+interface GroupStatistics {
   readonly mean: Value;
   readonly variance: Value;
 }
 
 /** What a group norm over the clip needs to know where it sees only some of the frames. */
-export interface ClipStatistics {
+interface ClipStatistics {
   /** (1, groups). */
   readonly mean: Value;
   /** 1 / sqrt(variance + eps): (1, groups). */

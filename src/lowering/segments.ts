@@ -12,7 +12,7 @@ export interface ClipMap {
 }
 
 /** An input of a graph: frames of a map, and one more before and after them where `neighbours` is 1. */
-export interface MapRead {
+interface MapRead {
   readonly input: string;
   /** (frames, channels, height, width). */
   readonly shape: readonly number[];
@@ -99,8 +99,7 @@ export function segmentsOf(
 
   function valueOfFrames(frames: Frames): CutValue {
     const { home, made } = frames;
-    const within = (segment: OpenSegment) =>
-      segment === home ? made : read(segment, mapOf(frames), 0, made.shape);
+    const within = (segment: OpenSegment) => (segment === home ? made : read(segment, mapOf(frames), 0, made.shape));
     return { lowering, shape: made.shape, within, frames };
   }
 
@@ -178,7 +177,8 @@ export function segmentsOf(
   }
 
   function withoutNorm(x: CutValue): CutValue {
-    if (x.norm) throw graphError(current.graph, "a norm over the clip does not stand right before a temporal convolution");
+    if (x.norm)
+      throw graphError(current.graph, "a norm over the clip does not stand right before a temporal convolution");
     return x;
   }
 

@@ -34,21 +34,27 @@ export async function decodeLatents(
     latents.shape,
     latents.data.map((value) => Math.fround(1 / scalingFactor) * value),
   );
-  const decode = isWindowed({ decodeChunkSize, decodeMode, numFrames: latents.shape[1]! }) ? decodeInWindows : decodeInChunks;
+  const decode = isWindowed({ decodeChunkSize, decodeMode, numFrames: latents.shape[1]! })
+    ? decodeInWindows
+    : decodeInChunks;
   return decode(context, networks, scaled, decodeChunkSize);
 }
 
 /** Whether the frames of a clip are decoded as one while only some of them are in memory. */
-export function isWindowed({ decodeChunkSize, decodeMode, numFrames }: DecodeSettings & { numFrames: number }): boolean {
+export function isWindowed({
+  decodeChunkSize,
+  decodeMode,
+  numFrames,
+}: DecodeSettings & { numFrames: number }): boolean {
   return decodeMode === "exact" && decodeChunkSize < numFrames;
 }
 
 /** Throws `output` when decoding would set more aside than the engine has room for. */
 export async function assertScratchFits(engine: Engine, networks: Networks, settings: Settings): Promise<void> {
   if (!isWindowed(settings)) return;
-  const { numFrames: frames, decodeChunkSize: window } = settings;
-  const segments = networks.write.vaeDecoderSegments({ frames, window, ...latentSize(networks, settings) });
-  await engine.assertScratchFits(scratchBytes(segments, frames));
+  // What is set aside does not depend on the window.
+  const segments = networks.write.vaeDecoderSegments({ frames: 1, window: 1, ...latentSize(networks, settings) });
+  await engine.assertScratchFits(scratchBytes(segments, settings.numFrames));
 }
 
 /** All frames of a clip as one, `window` of them in memory at a time; one clip after the other. */

@@ -5,6 +5,7 @@ import { estimateMemory } from "../onnx/memory.ts";
 import { isWindowed } from "./decode.ts";
 import { latentSize, type Networks } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
+import { evenWindow } from "./segment-windows.ts";
 import type { Stage } from "./stages.ts";
 
 /** Decoded frames are kept as float32 and as 8-bit pictures. */
@@ -50,15 +51,14 @@ function largestStage(networks: Networks, size: Size, decodedClips: number): { s
   return needs.reduce((largest, stage) => (stage.bytes > largest.bytes ? stage : largest));
 }
 
-function decoderBytes(networks: Networks, size: Size): number {
-  const { vaeDecoder, vaeDecoderSegments } = networks.write;
-  const { numFrames: frames, decodeChunkSize } = size;
-  const window = Math.min(decodeChunkSize, frames);
-  const latents = latentSize(networks, size);
-  if (!isWindowed(size)) return estimateMemory(vaeDecoder({ frames: window, ...latents }).graph);
-  return Math.max(
-    ...vaeDecoderSegments({ frames, window, ...latents }).map(({ graph }) => estimateMemory(graph)),
-  );
+function decoderBytes({ write, vae }: Networks, size: Size): number {
+  const latents = latentSize({ vae }, size);
+  const frames = Math.min(size.decodeChunkSize, size.numFrames);
+  if (!isWindowed(size)) return estimateMemory(write.vaeDecoder({ frames, ...latents }).graph);
+  // The largest segment, which decides, gets just the window; so it does in a clip of no more frames.
+  const window = evenWindow(frames, size.numFrames);
+  const segments = write.vaeDecoderSegments({ frames: window, window, ...latents });
+  return Math.max(...segments.map(({ graph }) => estimateMemory(graph)));
 }
 
 /** The smallest change that fits: a chunk size costs least, then a smaller picture, then fewer frames as well. */

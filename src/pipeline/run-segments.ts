@@ -34,7 +34,10 @@ export async function runSegments(
   const passage: Passage = { frames, maps, statistics: new Map() };
   const plans = planMaps(segments);
   const work = segments.map((segment) => countMultiplications(segment.graph));
-  const allWork = segments.reduce((sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)), 0);
+  const allWork = segments.reduce(
+    (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
+    0,
+  );
   let workDone = 0;
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
   try {

@@ -14,6 +14,8 @@ it.each([
   ["--frames", usage, "option '--frames <n>' argument missing"],
   ["--width 100", usage, "--width is 100, expected a whole number from 16 to 8192, a multiple of 8"],
   ["--decode-chunk-size 0", usage, "--decode-chunk-size is 0, expected a whole number of 1 or more"],
+  ["--decode-mode fast", usage, '--decode-mode is "fast", expected exact, reference'],
+  ["--scratch-folder nowhere", usage, "--scratch-folder is nowhere, expected a folder in which files can be written"],
   ["--fps 0", usage, "--fps is 0, expected a number from 1 to 240"],
   ["--fps nan", usage, '--fps is "nan", expected a number from 1 to 240'],
   ["--motion-bucket-id -1", usage, "--motion-bucket-id is -1, expected a number from 0 to 1023"],

@@ -60,7 +60,8 @@ it("holds in memory no more than it may, all scratches together", async ({ skip 
 });
 
 describe("without room", () => {
-  const message = /^\/.*: no space to set 40000\.0 GB aside \(\d+\.\d GB are free\); free some, or name another folder as scratchFolder$/;
+  const message =
+    /^\/.*: no space to set 40000\.0 GB aside \(\d+\.\d GB are free\); free some, or name another folder as scratchFolder$/;
 
   it("says so before the first number", async () => {
     const space = openScratchSpace(folder);
@@ -80,7 +81,9 @@ describe("without room", () => {
     const error = await second!.write(0, values).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(StillmotionError);
     expect(error).toMatchObject({ code: "output", cause: { code: "ENOSPC" } });
-    expect((error as Error).message).toMatch(/: no space to set 0\.0 GB aside \(the disk is full\); free some, or name/);
+    expect((error as Error).message).toMatch(
+      /: no space to set 0\.0 GB aside \(the disk is full\); free some, or name/,
+    );
     await Promise.all([first!.release(), second!.release()]);
   });
 });

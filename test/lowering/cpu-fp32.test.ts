@@ -123,33 +123,39 @@ describe("operations against torch", () => {
     }
   });
 
-  it.each([1, 3, 14])("normalises %d frames by the statistics of a clip, and makes absent ones zero", async (frames) => {
-    const golden = await readGolden("lowering", "golden", "group-norm-over-frames.safetensors");
-    const { groups, eps } = golden.config as { groups: number; eps: number };
-    const input = framesOfClip(golden.tensor("input.x"), 0);
-    const expected = framesOfClip(golden.tensor("output.y"), 0);
-    const [count, channels] = input.shape as [number, number];
-    const perFrame = await evaluate(engine(), noWeights, ({ lowering, map }) => ({
-      ...lowering.groupStatistics(map(input), groups),
-    }));
-    const statistics = gatherClipStatistics(groups);
-    statistics.add(perFrame.mean!.data as Float32Array, perFrame.variance!.data as Float32Array);
-    const { mean, inverseDeviation } = statistics.merge(eps);
-    const taken = Math.min(frames, count);
-    const presence = floatTensor([taken, 1], Float32Array.from({ length: taken }, (_, frame) => (frame === 1 ? 0 : 1)));
-    const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map, value }) => ({
-      y: lowering.groupNormByStatistics(
-        map(items(input, 0, taken)),
-        w.tensor("weight", [channels]),
-        w.tensor("bias", [channels]),
-        { mean: value(mean), inverseDeviation: value(inverseDeviation), presence: value(presence) },
-        { groups },
-      ),
-    }));
-    const wanted = items(expected, 0, taken);
-    wanted.data.fill(0, wanted.data.length / taken, (2 * wanted.data.length) / taken);
-    expectClose(y!, wanted, golden.tolerance);
-  });
+  it.each([1, 3, 14])(
+    "normalises %d frames by the statistics of a clip, and makes absent ones zero",
+    async (frames) => {
+      const golden = await readGolden("lowering", "golden", "group-norm-over-frames.safetensors");
+      const { groups, eps } = golden.config as { groups: number; eps: number };
+      const input = framesOfClip(golden.tensor("input.x"), 0);
+      const expected = framesOfClip(golden.tensor("output.y"), 0);
+      const [count, channels] = input.shape as [number, number];
+      const perFrame = await evaluate(engine(), noWeights, ({ lowering, map }) => ({
+        ...lowering.groupStatistics(map(input), groups),
+      }));
+      const statistics = gatherClipStatistics(groups);
+      statistics.add(perFrame.mean!.data as Float32Array, perFrame.variance!.data as Float32Array);
+      const { mean, inverseDeviation } = statistics.merge(eps);
+      const taken = Math.min(frames, count);
+      const presence = floatTensor(
+        [taken, 1],
+        Float32Array.from({ length: taken }, (_, frame) => (frame === 1 ? 0 : 1)),
+      );
+      const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map, value }) => ({
+        y: lowering.groupNormByStatistics(
+          map(items(input, 0, taken)),
+          w.tensor("weight", [channels]),
+          w.tensor("bias", [channels]),
+          { mean: value(mean), inverseDeviation: value(inverseDeviation), presence: value(presence) },
+          { groups },
+        ),
+      }));
+      const wanted = items(expected, 0, taken);
+      wanted.data.fill(0, wanted.data.length / taken, (2 * wanted.data.length) / taken);
+      expectClose(y!, wanted, golden.tolerance);
+    },
+  );
 
   it.each([1, 2, 5])("convolves %d frames of a clip that are given with their neighbours", async (frames) => {
     const golden = await readGolden("lowering", "golden", "temporal-conv-14-frames.safetensors");

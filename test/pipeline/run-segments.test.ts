@@ -54,13 +54,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
     const [frames, , height, width] = latents.shape as [number, number, number, number];
     const network = vaeDecoder(config, { frames: window, height, width });
     const segments = writeSegments("vae decoder", vaeHalf(vae, "decoder"), createCpuFp32Lowering, network);
-    const decoded = await runSegments(
-      { engine: engine(), ...noProgress },
-      segments,
-      latents.data,
-      frames,
-      () => {},
-    );
+    const decoded = await runSegments({ engine: engine(), ...noProgress }, segments, latents.data, frames, () => {});
     const expected = permuted(golden.tensor("output.frames5.frames"), [0, 2, 3, 1]);
     expectClose(floatTensor(expected.shape, decoded), expected, golden.tolerance);
   });
