@@ -9,7 +9,7 @@ export type Stage = (typeof stages)[number];
 export interface ProgressEvent {
   readonly stage: Stage;
   readonly state: "loading" | "running" | "released";
-  /** Parts done so far (pictures, steps, frames), while running. */
+  /** Parts done so far (pictures, steps, frames or as much work as they are), while running. */
   readonly done?: number;
   readonly total?: number;
 }
