@@ -1,58 +1,89 @@
-/** Who is faster? Both sides in turn, A B A B, each time in a fresh process, and the times count only if the results agree. */
+/** Who is faster? All sides in turn, A B A B, each time in a fresh process, and the times count only if the results agree. */
 import { readFile } from "node:fs/promises";
+import type { Tensor } from "../src/tensor.ts";
 import { decodeSafetensors } from "../src/weights/safetensors.ts";
 import { type Measurement, relativeL2 } from "./measurement.ts";
 import { runForJson } from "./process.ts";
+import { gigabytes, seconds } from "./report.ts";
 
-/** A program that measures itself: called with the path where its result is to be written, it prints a `Measurement`. */
+/** A program that measures itself: it prints a `Measurement` and writes what it computed to `outputFile`. */
 export interface Contestant {
   readonly name: string;
   readonly program: string;
-  readonly args: (outputFile: string) => readonly string[];
+  readonly args: readonly string[];
   readonly outputFile: string;
+  /** How far its results may lie from the first contestant's, relative L2. Absent where they are judged in another way. */
+  readonly tolerance?: number | undefined;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-export interface ContestResult {
-  /** One list for each contestant, in their order, with one measurement a round. */
-  readonly measurements: readonly (readonly Measurement[])[];
-  /** Of the contestants' results against those of the first; the largest of all rounds. */
-  readonly relativeErrors: readonly number[];
+export type Results = Readonly<Record<string, Tensor>>;
+
+/** What came of one contestant. */
+export interface Outcome {
+  readonly name: string;
+  /** One a round. */
+  readonly measurements: readonly Measurement[];
+  /** Relative L2 to the first contestant's results, the largest of all tensors and rounds. */
+  readonly difference: number;
+  readonly tolerance?: number | undefined;
+  /** Of the last round. */
+  readonly results: Results;
 }
 
 /**
- * Runs every contestant once a round. The first one's result is what the others must agree with.
+ * Runs every contestant once a round. The first one's results are what the others must agree with.
  *
- * @throws Error when the relative L2 difference of a result is above `tolerance`
+ * @throws Error when a contestant's results differ by more than its tolerance
  */
 export async function contest(
   contestants: readonly Contestant[],
-  options: { rounds: number; tolerance: number; onMeasurement: (name: string, measurement: Measurement) => void },
-): Promise<ContestResult> {
-  const measurements: Measurement[][] = contestants.map(() => []);
-  const relativeErrors = contestants.map(() => 0);
-  for (let round = 0; round < options.rounds; round++) {
-    let expected: Float32Array | undefined;
+  { rounds, log }: { rounds: number; log: (line: string) => void },
+): Promise<Outcome[]> {
+  const outcomes = contestants.map(({ name, tolerance }) => ({
+    name,
+    tolerance,
+    measurements: [] as Measurement[],
+    difference: 0,
+    results: {} as Results,
+  }));
+  for (let round = 0; round < rounds; round++) {
     for (const [index, { name, program, args, outputFile, environment }] of contestants.entries()) {
-      const measurement = (await runForJson(program, args(outputFile), environment)) as Measurement;
-      const result = await readResult(outputFile);
-      expected ??= result;
-      const relativeError = relativeL2(result, expected);
-      if (!(relativeError <= options.tolerance)) {
-        throw new Error(
-          `${name} differs from ${contestants[0]!.name} by ${relativeError.toExponential(1)} (relative L2), ` +
-            `more than ${options.tolerance}: its times mean nothing`,
-        );
-      }
-      relativeErrors[index] = Math.max(relativeErrors[index]!, relativeError);
-      measurements[index]!.push(measurement);
-      options.onMeasurement(name, measurement);
+      const outcome = outcomes[index]!;
+      const measurement = (await runForJson(program, args, environment)) as Measurement;
+      outcome.results = decodeSafetensors(await readFile(outputFile), outputFile).tensors;
+      const difference = largestDifference(outcome.results, outcomes[0]!.results);
+      assertAgrees(name, difference, outcome.tolerance, contestants[0]!.name);
+      outcome.difference = Math.max(outcome.difference, difference);
+      outcome.measurements.push(measurement);
+      log(summary(name, measurement));
     }
   }
-  return { measurements, relativeErrors };
+  return outcomes;
 }
 
-async function readResult(file: string): Promise<Float32Array> {
-  const { tensors } = decodeSafetensors(await readFile(file), file);
-  return tensors.sample!.data as Float32Array;
+/** Throws when the difference is above the tolerance, or no number. */
+function assertAgrees(name: string, difference: number, tolerance: number | undefined, expected: string): void {
+  if (tolerance === undefined || difference <= tolerance) return;
+  throw new Error(
+    `${name} differs from ${expected} by ${difference.toExponential(1)} (relative L2), ` +
+      `more than ${tolerance}: its times mean nothing`,
+  );
+}
+
+/** Relative L2 of the tensor that differs most; both must have the same tensors. */
+export function largestDifference(got: Results, expected: Results): number {
+  const [names, expectedNames] = [got, expected].map((results) => Object.keys(results).sort().join(", "));
+  if (names !== expectedNames) throw new Error(`results are ${names}, expected ${expectedNames}`);
+  return Math.max(...Object.keys(expected).map((name) => relativeL2(floats(got[name]!), floats(expected[name]!))));
+}
+
+function summary(name: string, { loadSeconds, warmUpSeconds, runSeconds, peakBytes }: Measurement): string {
+  const runs = runSeconds.length > 0 ? `, then ${runSeconds.map(seconds).join(" ")}` : "";
+  return `${name}: load ${seconds(loadSeconds)}, first ${seconds(warmUpSeconds)}${runs}; ${gigabytes(peakBytes)}`;
+}
+
+function floats({ data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new Error("a result is no float32 tensor");
 }

@@ -1,19 +1,22 @@
 /** What does a measured process report, and what is made of several reports? */
 
-/** Printed as JSON by bench/unet-stillmotion.ts and reference/bench/unet.py. */
+/** Printed as JSON by bench/*-stillmotion.ts and reference/bench/*.py. */
 export interface Measurement {
-  /** From the start of the program, imports left out, until the first step could begin. */
+  /** From the start of the program, imports left out, until the first run could begin. */
   readonly loadSeconds: number;
-  /** The first step, which may allocate memory and choose kernels. */
+  /** The first run, which may allocate memory, choose kernels or compile. */
   readonly warmUpSeconds: number;
   /** One a run, without the warm-up. */
-  readonly stepSeconds: readonly number[];
+  readonly runSeconds: readonly number[];
   /** Time that the processors spent on each of them: says more than the clock while the machine has other work. */
-  readonly stepCpuSeconds: readonly number[];
+  readonly runCpuSeconds: readonly number[];
   /** The most memory that was resident, pages of mapped files included. */
   readonly peakBytes: number;
-  /** For the report as they stand: versions, times of parts. */
-  readonly details: Readonly<Record<string, string>>;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Of whole clips: the part of each run that was spent in denoising. */
+  readonly denoiseSeconds?: readonly number[];
+  /** Of whole clips, ours: the share of each run in which the thread that is not ONNX Runtime's worked. */
+  readonly outsideShares?: readonly number[];
 }
 
 export function median(values: readonly number[]): number {

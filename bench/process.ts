@@ -9,7 +9,7 @@ export async function runCommand(program: string, args: readonly string[]): Prom
   await run(program, args, "inherit");
 }
 
-/** Runs a program whose last line on stdout is JSON, and parses that line. Throws when it fails. */
+/** Runs a program whose last line on stdout is JSON, and parses that line. Throws with what it said when it fails. */
 export async function runForJson(
   program: string,
   args: readonly string[],
@@ -22,22 +22,32 @@ export async function runForJson(
 async function run(
   program: string,
   args: readonly string[],
-  stdout: "inherit" | "pipe",
+  output: "inherit" | "pipe",
   environment: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const child = spawn(program, args, {
     cwd: repository,
-    stdio: ["ignore", stdout, "inherit"],
+    stdio: ["ignore", output, output],
     env: { ...process.env, ...environment },
   });
-  let output = "";
+  let [answer, complaints] = ["", ""];
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
+    answer += text;
   });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    complaints += text;
+  });
+  // A bench that is ended leaves no program behind.
+  const stop = () => child.kill();
+  process.once("exit", stop);
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve([code, signal]));
   });
-  if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${signal ?? `exit code ${code}`}`);
-  return output;
+  process.off("exit", stop);
+  if (code !== 0) {
+    const end = `${program} ${args.join(" ")} ended with ${signal ?? `exit code ${code}`}`;
+    throw new Error(`${end}\n${complaints.split("\n").slice(-40).join("\n")}`);
+  }
+  return answer;
 }

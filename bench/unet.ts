@@ -1,73 +1,36 @@
-/** How long does one evaluation of SVD-XT's UNet take in fp32, and how much memory: ours against diffusers, eager? */
-import { join } from "node:path";
-import { type Contestant, contest } from "./contest.ts";
-import type { Measurement } from "./measurement.ts";
-import { contestTable, gigabytes, machine, ratio, type Section, seconds } from "./report.ts";
-import { type ClipSize, prepareWorkload } from "./workload.ts";
+/** How long does one evaluation of the UNet take, and how much memory: ours against diffusers, eager and compiled? */
+import { benchCheckpoint } from "./checkpoints.ts";
+import { contest } from "./contest.ts";
+import { contestTable, ratioTable } from "./contest-report.ts";
+import { unetInputs } from "./inputs.ts";
+import { circumstances } from "./machine.ts";
+import { type BenchOptions, titleOf, type Workload } from "./options.ts";
+import type { Section } from "./report.ts";
+import { entrants } from "./sides.ts";
 
-export interface BenchOptions {
-  /** Where the checkpoint and the results lie; made when missing. */
-  readonly folder: string;
-  /** Interpreter that has what reference/bench/requirements.txt names. */
-  readonly python: string;
-  /** Fresh processes a side. */
-  readonly rounds: number;
-  /** Timed steps a process, after one warm-up. */
-  readonly runs: number;
-  readonly threads: number;
-  readonly size: ClipSize;
-  /** How the bench was called, for the report. */
-  readonly command: string;
-  readonly log: (line: string) => void;
-}
+const workloads: readonly Workload[] = [
+  { checkpoint: "tiny", size: { frames: 8, width: 192, height: 128 } },
+  { checkpoint: "svd-xt", size: { frames: 8, width: 192, height: 128 } },
+  { checkpoint: "svd-xt", size: { frames: 14, width: 448, height: 256 } },
+];
 
-/** Of the results, relative L2: fp32 sums in another order differ by about 1e-6. */
-const tolerance = 1e-4;
+export async function* benchUnet(options: BenchOptions): AsyncGenerator<Section> {
+  const { scratchFolder, rounds = 2, runs = 3, log } = options;
+  for (const workload of options.workload ? [options.workload] : workloads) {
+    const title = titleOf("UNet step", workload);
+    log(title);
+    const checkpoint = await benchCheckpoint(workload.checkpoint, options);
+    const inputsFile = await unetInputs(scratchFolder, checkpoint, workload.size);
+    const call = { program: "unet", checkpoint: checkpoint.folder, inputsFile, runs } as const;
+    const { contestants, absent } = await entrants(options, call);
+    const outcomes = await contest(contestants, { rounds, log });
+    const text = `${contestTable(outcomes, "step")}
 
-export async function benchUnet(options: BenchOptions): Promise<Section> {
-  const { folder, python, rounds, threads, size, log } = options;
-  const { unetFolder, inputsFile } = await prepareWorkload(folder, python, size);
-  const args = (outputFile: string) => [
-    ...[unetFolder, inputsFile, outputFile],
-    ...["--threads", String(threads), "--runs", String(options.runs)],
-  ];
-  const contestants: Contestant[] = [
-    {
-      name: "diffusers eager fp32",
-      program: python,
-      args: (outputFile) => ["-m", "reference.bench.unet", ...args(outputFile)],
-      outputFile: join(folder, "diffusers.safetensors"),
-    },
-    {
-      name: "stillmotion fp32",
-      program: process.execPath,
-      args: (outputFile) => [join("bench", "unet-stillmotion.ts"), ...args(outputFile)],
-      outputFile: join(folder, "stillmotion.safetensors"),
-    },
-  ];
-  const result = await contest(contestants, {
-    rounds,
-    tolerance,
-    onMeasurement: (name, { loadSeconds, stepSeconds, peakBytes }) =>
-      log(
-        `${name}: load ${seconds(loadSeconds)}, steps ${stepSeconds.map(seconds).join(" ")}, ${gigabytes(peakBytes)}`,
-      ),
-  });
+${ratioTable(outcomes)}
 
-  const [theirs, ours] = result.measurements as [Measurement[], Measurement[]];
-  const names = contestants.map(({ name }) => name);
-  const steps = ratio(theirs, ours, ({ stepSeconds }) => stepSeconds);
-  const loads = ratio(theirs, ours, ({ loadSeconds }) => [loadSeconds]);
-  const details = Object.entries({ ...theirs[0]!.details, ...ours[0]!.details });
-  return {
-    title: `UNet step, SVD-XT configuration, ${size.frames} frames of ${size.width}x${size.height}, fp32`,
-    text: `${contestTable(names, result.measurements)}
+One evaluation, batch 1. Processes each: ${rounds}, timed steps in each: ${runs}.${absent}
 
-diffusers / stillmotion: step ${steps.median} by median, ${steps.minimum} by minimum; load ${loads.median} by median.
-Relative L2 of the result against diffusers: ${result.relativeErrors[1]!.toExponential(1)} (believed up to ${tolerance}).
-
-${machine()}, ${threads} threads; ${details.map(([name, value]) => `${name} ${value}`).join(", ")}.
-${new Date().toISOString().slice(0, 10)}, both sides in turn, processes each: ${rounds}, timed steps in each: ${options.runs}: \`${options.command}\`
-`,
-  };
+${circumstances(options, outcomes)}`;
+    yield { title, text };
+  }
 }

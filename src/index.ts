@@ -7,11 +7,14 @@ export { type LoadImageOptions, loadImage } from "./image/load-image.ts";
 export type { ImageSource } from "./image/read-source.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
+export type { PreparedWeight, StoredWeight } from "./onnx/prepared.ts";
 export type { DenoiseStep } from "./pipeline/denoise.ts";
+export type { Dtype } from "./pipeline/dtypes.ts";
 export type { LoraSource } from "./pipeline/loras.ts";
 export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
 export type { Preset, PresetName } from "./pipeline/presets.ts";
 export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";
+export type { Offload } from "./pipeline/sessions.ts";
 export {
   type FromPretrainedOptions,
   type GenerateOptions,

@@ -1,7 +1,7 @@
-"""Which checkpoint does the bench run? The published SVD-XT UNet configuration with random weights, in fp16.
+"""Which checkpoint does the bench run? SVD-XT as published, in fp16, with random weights.
 
-`python -m reference.bench.make_checkpoint FOLDER` writes FOLDER/config.json and
-FOLDER/diffusion_pytorch_model.fp16.safetensors (1.5 billion parameters, 3 GB), one tensor after the other.
+`python -m reference.bench.make_checkpoint FOLDER` writes a checkpoint in diffusers layout (4.5 GB, always the same bytes),
+one tensor after the other. `model_index.json` comes last: a folder that has it is complete.
 """
 
 import json
@@ -12,25 +12,77 @@ from pathlib import Path
 import numpy
 import torch
 from accelerate import init_empty_weights
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-# https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt unet/config.json
-SVD_XT = {
-    "in_channels": 8,
-    "out_channels": 4,
-    "down_block_types": [*["CrossAttnDownBlockSpatioTemporal"] * 3, "DownBlockSpatioTemporal"],
-    "up_block_types": ["UpBlockSpatioTemporal", *["CrossAttnUpBlockSpatioTemporal"] * 3],
-    "block_out_channels": [320, 640, 1280, 1280],
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 768,
-    "layers_per_block": 2,
-    "cross_attention_dim": 1024,
-    "transformer_layers_per_block": 1,
-    "num_attention_heads": [5, 10, 20, 20],
-    "num_frames": 25,
-    "sample_size": 96,
+from ..golden.checkpoints import PUBLISHED_SCHEDULER
+from ..golden.published import IMAGE_ENCODER, UNET, VAE
+
+SVD_XT_UNET = {**UNET, "num_frames": 25}
+
+FEATURE_EXTRACTOR = {
+    "crop_size": {"height": 224, "width": 224},
+    "do_center_crop": True,
+    "do_convert_rgb": True,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "feature_extractor_type": "CLIPFeatureExtractor",
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_processor_type": "CLIPImageProcessor",
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "resample": 3,
+    "rescale_factor": 0.00392156862745098,
+    "size": {"shortest_edge": 224},
 }
-SEED = 0
+
+MODEL_INDEX = {
+    "_class_name": "StableVideoDiffusionPipeline",
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
+    "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+    "unet": ["diffusers", "UNetSpatioTemporalConditionModel"],
+    "vae": ["diffusers", "AutoencoderKLTemporalDecoder"],
+}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    with init_empty_weights():
+        unet = UNetSpatioTemporalConditionModel.from_config(SVD_XT_UNET)
+        vae = AutoencoderKLTemporalDecoder.from_config(VAE)
+        image_encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_ENCODER))
+    write_network(folder / "unet", "diffusion_pytorch_model", unet, SVD_XT_UNET, seed=0)
+    write_network(folder / "vae", "diffusion_pytorch_model", vae, VAE, seed=1)
+    write_network(folder / "image_encoder", "model", image_encoder, {**IMAGE_ENCODER, "model_type": "clip_vision_model"}, seed=2)
+    write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "EulerDiscreteScheduler", **PUBLISHED_SCHEDULER})
+    write_json(folder / "feature_extractor" / "preprocessor_config.json", FEATURE_EXTRACTOR)
+    write_json(folder / "model_index.json", MODEL_INDEX)
+
+
+def write_network(folder: Path, file_name: str, model: torch.nn.Module, config: dict, *, seed: int) -> None:
+    """Writes FOLDER/config.json and FOLDER/FILE_NAME.fp16.safetensors."""
+    norms = {name for name, module in model.named_modules() if isinstance(module, (torch.nn.GroupNorm, torch.nn.LayerNorm))}
+    shapes = {name: parameter.shape for name, parameter in sorted(model.named_parameters())}
+
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, shape in shapes.items():
+        end = offset + 2 * shape.numel()
+        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    header_bytes = json.dumps(header).encode()
+    header_bytes += b" " * (-len(header_bytes) % 8)
+
+    generator = numpy.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "unfinished"
+    with unfinished.open("wb") as file:
+        file.write(struct.pack("<Q", len(header_bytes)) + header_bytes)
+        for name, shape in shapes.items():
+            is_norm = name.rsplit(".", 1)[0] in norms
+            file.write(random_weight(name, shape, is_norm, generator).astype("<f2").tobytes())
+    unfinished.rename(folder / f"{file_name}.fp16.safetensors")
+    write_json(folder / "config.json", {"_class_name": type(model).__name__, **config})
 
 
 def random_weight(name: str, shape: torch.Size, is_norm: bool, generator: numpy.random.Generator) -> numpy.ndarray:
@@ -42,36 +94,14 @@ def random_weight(name: str, shape: torch.Size, is_norm: bool, generator: numpy.
         return 1 + 0.1 * noise if name.endswith("weight") else 0.1 * noise
     if name.endswith("bias"):
         return 0.1 * noise
-    return noise / numpy.sqrt(numpy.prod(shape[1:]), dtype=numpy.float32)
+    weight = noise / numpy.sqrt(numpy.prod(shape[1:]), dtype=numpy.float32)
+    # Frames lie in [-1, 1]: what the decoder gives should rarely have to be clamped.
+    return 0.3 * weight if name == "decoder.time_conv_out.weight" else weight
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    with init_empty_weights():
-        model = UNetSpatioTemporalConditionModel.from_config(SVD_XT)
-    norms = tuple(name for name, module in model.named_modules() if isinstance(module, (torch.nn.GroupNorm, torch.nn.LayerNorm)))
-    shapes = {name: parameter.shape for name, parameter in sorted(model.named_parameters())}
-
-    header, offset = {"__metadata__": {"format": "pt"}}, 0
-    for name, shape in shapes.items():
-        end = offset + 2 * shape.numel()
-        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    header_bytes = json.dumps(header).encode()
-    header_bytes += b" " * (-len(header_bytes) % 8)
-
-    generator = numpy.random.default_rng(SEED)
-    norm_names = set(norms)
-    unfinished = folder / "unfinished"
-    with unfinished.open("wb") as file:
-        file.write(struct.pack("<Q", len(header_bytes)) + header_bytes)
-        for name, shape in shapes.items():
-            is_norm = name.rsplit(".", 1)[0] in norm_names
-            file.write(random_weight(name, shape, is_norm, generator).astype("<f2").tobytes())
-    unfinished.rename(folder / "diffusion_pytorch_model.fp16.safetensors")
-    config = {"_class_name": "UNetSpatioTemporalConditionModel", **SVD_XT}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+def write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ AREAS = [
     "random",
     "image",
     "schedulers",
+    "hostile",
 ]
 
 

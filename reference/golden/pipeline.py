@@ -7,6 +7,7 @@ pictures, `seed` the seed of the generator (a list: one generator a video), and 
 import torch
 from PIL import Image
 
+from .animate_lcm import AnimateLcmScheduler
 from .checkpoints import load_checkpoint
 from .files import FRAMES, LATENTS, TEST_FOLDER, generator_of, save_golden
 from .pictures import landscape
@@ -40,6 +41,8 @@ CASES = {
     "micro-conditioning": (TWO, {**SMALL, "fps": 12, "motion_bucket_id": 40, "noise_aug_strength": 0.1}),
     "no-noise-augmentation": (TWO, {**SMALL, "num_frames": 2, "noise_aug_strength": 0.0}),
     "custom-sigmas": (TWO, {**SMALL, "num_inference_steps": 25, "sigmas": [700.0, 54.5, 1.789, 0.0]}),
+    "animate-lcm": (TWO, {**SMALL, "num_inference_steps": 4, "max_guidance_scale": 1.0}),
+    "animate-lcm-guided": (TWO, {**SMALL, "num_frames": 2, "num_inference_steps": 3, "max_guidance_scale": 1.2}),
     "given-latents": (TWO, {**SMALL, "latents": "latents"}),
     "replaced-latents": (TWO, {**SMALL, "num_inference_steps": 3}),
     "several-images": (TWO, {**SMALL, "image": ["landscape.png", "harbour.png"], "num_frames": 2}),
@@ -89,6 +92,8 @@ def make_case(name: str, checkpoint: str, call: dict) -> None:
     arguments = {key: value for key, value in call.items() if key != "seed"}
     arguments["image"] = open_pictures(call["image"])
     arguments["generator"] = make_generators(call["seed"])
+    if name.startswith("animate-lcm"):
+        pipeline.scheduler = AnimateLcmScheduler(arguments["generator"])
     if "latents" in call:
         height, width = call["height"] // pipeline.vae_scale_factor, call["width"] // pipeline.vae_scale_factor
         shape = (1, call["num_frames"], 4, height, width)

@@ -27,8 +27,8 @@ PRESET = {
     "width": WIDTH,
     "height": HEIGHT,
     "numInferenceSteps": 8,
-    "minGuidanceScale": 1.0,
-    "maxGuidanceScale": 1.0,
+    "minGuidanceScale": 1.5,
+    "maxGuidanceScale": 1.5,
     "fps": 7,
     "motionBucketId": 127,
     "noiseAugStrength": 0.02,
@@ -80,7 +80,7 @@ def replace_parts(source: Path, target: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(".train"))
-    parser.add_argument("--vae", default="vae", help="vae, or vae_tuned after finetune_decoder.py")
+    parser.add_argument("--vae", default="vae", help="vae, or vae_tuned or vae_steady after the fine-tuning of that name")
     parser.add_argument("--to", type=Path, required=True)
     arguments = parser.parse_args()
     new = arguments.to.with_name(f".{arguments.to.name}.new")

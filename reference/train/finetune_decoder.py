@@ -2,8 +2,8 @@
 
     python finetune_decoder.py --state .train --minutes 6
 
-Reads .train/vae, writes .train/vae_tuned. The encoder stays, so the cached latents and the UNet stay right. Started again, it
-continues from .train/vae_tuned.
+Reads .train/vae, writes .train/vae_tuned. The encoder stays, so the cached latents and the UNet stay right. May be
+killed and started again (.train/vae_tuned.pt).
 """
 
 import argparse
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from muon import Muon
 from pictures import Pictures, read_photos
+from resume import Resumable, average
 from speed import Workers, use_fast_group_norm
 from train_vae import fit, to_tensor, validate
 from vae import is_temporal, skip_temporal_branches
@@ -44,44 +45,44 @@ def decoder_loss(vae, pictures: Tensor) -> tuple[Tensor, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, default=Path(".train"))
-    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--minutes", type=float, default=6, help="training time in all, earlier runs included")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     skip_temporal_branches()
     use_fast_group_norm()
-    target = arguments.state / "vae_tuned"
-    source = target if target.exists() else arguments.state / "vae"
-    vae = AutoencoderKLTemporalDecoder.from_pretrained(source).train()
-    seed = 6 if source == target else 5
-    torch.manual_seed(seed)
+    vae = AutoencoderKLTemporalDecoder.from_pretrained(arguments.state / "vae").train()
     for name, parameter in vae.named_parameters():
         parameter.requires_grad_(name.startswith("decoder") and not is_temporal(name))
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]
     averaged = copy.deepcopy(vae)
     optimiser, workers = Muon(trained, LEARNING_RATE), Workers(trained)
+    state = Resumable(arguments.state / "vae_tuned.pt", 5, vae=vae, averaged=averaged, optimiser=optimiser)
+
+    def save() -> None:
+        averaged.save_pretrained(arguments.state / "vae_tuned")
+        state.save()
+
     _, held_out = read_photos(arguments.state / "photos" / "held-out")
     photos = to_tensor(np.stack([fit(photo, WIDTH, HEIGHT) for photo in held_out]))
-    pictures = Pictures(arguments.state, seed=seed)
+    pictures = Pictures(arguments.state, seed=state.seed)
     print(f"before: {validate(averaged, photos)[0]:.2f} dB", flush=True)
-    total, step, squares = arguments.minutes * 60, 0, []
-    started = reported = time.monotonic()
-    while (seconds := time.monotonic() - started) < total:
-        factor = float(min(1, (step + 1) / 10) * (0.5 * (1 + np.cos(np.pi * seconds / total)) * 0.98 + 0.02))
+    total, squares = arguments.minutes * 60, []
+    started, reported = time.monotonic() - state.seconds, time.monotonic()
+    while state.seconds < total:
+        factor = float(min(1, (state.step + 1) / 10) * (0.5 * (1 + np.cos(np.pi * state.seconds / total)) * 0.98 + 0.02))
         batch = to_tensor(np.stack([pictures.crop(CROP, CROP) for _ in range(4)]))
         squares += workers.gradients(lambda part: decoder_loss(vae, part), list(batch.tensor_split(2)))
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step(factor)
-        step += 1
-        with torch.no_grad():
-            keep = min(0.98, (step + 1) / (step + 5))
-            torch._foreach_lerp_(list(averaged.parameters()), list(vae.parameters()), 1 - keep)
+        state.step, state.seconds = state.step + 1, time.monotonic() - started
+        average(averaged, vae, state.step, warm_up=5, longest=0.98)
         if time.monotonic() - reported > 60:
             reported = time.monotonic()
             train_psnr = -10 * np.log10(float(torch.stack(squares[-80:]).mean()) / 4)
-            print(f"{seconds:.0f} s step {step} train {train_psnr:.2f} dB held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
-            averaged.save_pretrained(target)
-    averaged.save_pretrained(target)
-    print(f"done: step {step} held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
+            print(f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
+            save()
+    save()
+    print(f"done: step {state.step} held-out {validate(averaged, photos)[0]:.2f} dB", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 A moving picture is then latents that slide, which a small UNet learns quickly; latents of an autoencoder trained on pictures alone
 change their pattern at every shift by a fraction of a latent pixel. (The idea: EQ-VAE, arXiv:2502.09509; here with sub-pixel shifts
 and zooms, and with the two latents compared directly.) Reads and replaces .train/vae; the one before is kept as .train/vae_first.
+May be killed and started again (.train/vae_moved.pt).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from muon import Muon
 from pictures import Pictures, read_photos
+from resume import Resumable, average
 from speed import Workers, use_fast_group_norm
 from train_vae import fit, to_tensor, validate
 from vae import is_temporal, skip_temporal_branches
@@ -95,10 +97,9 @@ def validate_consistency(vae, photos: Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, default=Path(".train"))
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=10, help="training time in all, earlier runs included")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(4)
     skip_temporal_branches()
     use_fast_group_norm()
     first = arguments.state / "vae_first"
@@ -110,33 +111,34 @@ def main() -> None:
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]
     averaged = copy.deepcopy(vae)
     optimiser, workers = Muon(trained, LEARNING_RATE), Workers(trained)
+    state = Resumable(arguments.state / "vae_moved.pt", 4, vae=vae, averaged=averaged, optimiser=optimiser)
+
+    def save() -> None:
+        averaged.save_pretrained(arguments.state / "vae")
+        state.save()
+
     _, held_out = read_photos(arguments.state / "photos" / "held-out")
     photos = to_tensor(np.stack([fit(photo, WIDTH, HEIGHT) for photo in held_out]))
-    pictures = Pictures(arguments.state, seed=99)
-    total, step, results = arguments.minutes * 60, 0, []
-    started = reported = time.monotonic()
+    pictures = Pictures(arguments.state, seed=99 + state.seed)
+    total, results = arguments.minutes * 60, []
+    started, reported = time.monotonic() - state.seconds, time.monotonic()
     print(f"before: {validate(averaged, photos)[0]:.2f} dB, inconsistency {validate_consistency(averaged, photos):.3f}", flush=True)
-    while (seconds := time.monotonic() - started) < total:
-        share = seconds / total
-        factor = float(min(1, (step + 1) / 15) * (0.5 * (1 + np.cos(np.pi * share)) * 0.98 + 0.02))
+    while state.seconds < total:
+        share = state.seconds / total
+        factor = float(min(1, (state.step + 1) / 15) * (0.5 * (1 + np.cos(np.pi * share)) * 0.98 + 0.02))
         batch = to_tensor(np.stack([pictures.crop(CROP, CROP) for _ in range(6)]))
         results += workers.gradients(lambda part: warped_loss(vae, part), list(batch.tensor_split(2)))
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step(factor)
-        step += 1
-        with torch.no_grad():
-            keep = min(0.98, (step + 1) / (step + 5))
-            torch._foreach_lerp_(list(averaged.parameters()), list(vae.parameters()), 1 - keep)
-        if time.monotonic() - reported > 60 or seconds > total - 3:
+        state.step, state.seconds = state.step + 1, time.monotonic() - started
+        average(averaged, vae, state.step, warm_up=5, longest=0.98)
+        if time.monotonic() - reported > 60 or state.seconds >= total:
             reported = time.monotonic()
             square, apart = torch.stack(results[-60:]).mean(0).tolist()
             psnr, deviation = validate(averaged, photos)
-            text = f"{seconds:.0f} s step {step} train {-10 * np.log10(square / 4):.2f} dB, {apart:.3f}"
+            text = f"{state.seconds:.0f} s step {state.step} train {-10 * np.log10(square / 4):.2f} dB, {apart:.3f}"
             print(f"{text} held-out {psnr:.2f} dB, {validate_consistency(averaged, photos):.3f} latents {deviation:.2f}", flush=True)
-            averaged.save_pretrained(arguments.state / "vae_new")
-    averaged.save_pretrained(arguments.state / "vae_new")
-    shutil.rmtree(arguments.state / "vae")
-    (arguments.state / "vae_new").rename(arguments.state / "vae")
+            save()
     print("done", flush=True)
 
 

@@ -51,13 +51,12 @@ def clip_name(setting: Setting) -> str:
 
 
 def plan(photos: list[str], quick: bool) -> list[Setting]:
-    """The default clip of each photo; of every fourth photo also the other buckets, rates and noises, of two other seeds."""
+    """The default clip of each photo and those of the other buckets; of every third photo also other rates, noises and seeds."""
     settings = [Setting(photo) for photo in photos]
-    for photo in [] if quick else photos[::4]:
-        settings += [Setting(photo, bucket=bucket) for bucket in BUCKETS]
+    settings += [] if quick else [Setting(photo, bucket=bucket) for photo in photos for bucket in BUCKETS]
+    for photo in [] if quick else photos[::3]:
         settings += [Setting(photo, fps=fps) for fps in FPS]
         settings += [Setting(photo, noise=noise) for noise in NOISES]
-    for photo in [] if quick else photos[::6]:
         settings += [Setting(photo, seed=seed) for seed in SEEDS]
     return list(dict.fromkeys(settings))
 

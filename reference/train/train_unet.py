@@ -2,9 +2,9 @@
 
     python train_unet.py --state .train --minutes 60
     python train_unet.py --state .train --minutes 120    (continues; only the last part of the longer schedule cools down)
+    python train_unet.py --state .train --minutes 60 --start ../../models/tiny    (sets out from finished weights)
 
-The first part sees windows of the clips, four a step; the rest sees whole clips, two a step. Shards that arrive while training
-runs are picked up. Writes .train/unet, .train/image_encoder (averaged weights) and .train/unet.pt (all that continuing needs).
+Four whole clips a step. Shards that arrive while training runs are picked up. Writes .train/unet, .train/image_encoder (averaged weights) and .train/unet.pt (all that continuing needs).
 """
 
 import argparse
@@ -16,24 +16,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import UNetSpatioTemporalConditionModel
 from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 from scipy.special import ndtri
 from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
 
 from clips import FASTEST, FRAMES, HEIGHT, WIDTH, mean_flow
 from muon import Muon
+from resume import Resumable, average
 from speed import Workers, use_fast_group_norm, use_flat_temporal_convolution
 from unet import build_image_encoder, build_unet
 
-LEARNING_RATE = 3.5e-3
+LEARNING_RATE = 2.5e-3
+CLIPS_PER_STEP = 4
 COOL_DOWN_SHARE = 0.3
-WINDOW = (16, 24)
-WHOLE = (HEIGHT // 4, WIDTH // 4)
 BASE_FPS = 7
 DEFAULT_NOISE = 0.02
 DROP_BOTH, DROP_LATENT, DROP_EMBEDDING = 0.1, 0.02, 0.02
 VALIDATION_CLIPS = 6
-VALIDATION_SIGMAS = [0.3, 3.0]
+VALIDATION_SIGMAS = [0.3, 2.0, 8.0, 25.0]
 CLIP_MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 CLIP_DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
 
@@ -73,18 +75,12 @@ class LatentClips:
         self.first = torch.cat([shard["first"] for shard in shards])
         self.steps = torch.cat([shard["steps"] for shard in shards]).numpy()
 
-    def batch(self, random: np.random.Generator, clips: list[int], window: tuple[int, int], sigmas: np.ndarray) -> Batch:
-        """Windows (rows, columns) of latents, with the ids that describe the motion inside each window."""
-        rows, columns = window
+    def batch(self, random: np.random.Generator, clips: list[int], sigmas: np.ndarray) -> Batch:
+        """The latents of whole clips, with the ids that describe their motion."""
         latents, condition, ids = [], [], []
         for clip in clips:
-            top, left = random.integers(WHOLE[0] - rows + 1), random.integers(WHOLE[1] - columns + 1)
-            part = self.latents[clip, :, :, top : top + rows, left : left + columns].float()
-            step = self.steps[clip]
-            if abs(np.linalg.det(step) - 1) < 1e-3 and random.uniform() < 0.5:
-                part, step = part.flip(0), np.linalg.inv(step)  # a pan run backwards is a pan
-            corner = 4 * left - WIDTH / 2, 4 * top - HEIGHT / 2
-            bucket = mean_flow(step, 4 * columns, 4 * rows, *corner) / FASTEST * 255
+            part = self.latents[clip].float()
+            bucket = mean_flow(self.steps[clip], WIDTH, HEIGHT, -WIDTH / 2, -HEIGHT / 2) / FASTEST * 255
             noise = DEFAULT_NOISE if random.uniform() < 0.6 else float(np.exp(random.uniform(np.log(0.005), np.log(0.2))))
             latent_noise = float(np.interp(noise, *self.noise_table))
             fps = BASE_FPS if random.uniform() < 0.6 else int(random.integers(4, 13))
@@ -109,9 +105,10 @@ class LatentClips:
         )
 
 
-def is_zoom_in(step: np.ndarray) -> bool:
-    """A camera that only moves forward, or stands still."""
-    return step[0, 0] >= 1 and bool(np.all(np.abs(step[[0, 0, 1, 1], [1, 2, 0, 2]]) < 1e-9))
+def read_models(folder: Path) -> list[torch.nn.Module]:
+    unet = UNetSpatioTemporalConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    image_encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
+    return [unet.train(), image_encoder.train()]
 
 
 def draw_sigmas(random: np.random.Generator, count: int) -> np.ndarray:
@@ -120,17 +117,27 @@ def draw_sigmas(random: np.random.Generator, count: int) -> np.ndarray:
     return np.exp(np.clip(0.7 + 1.5 * ndtri(np.clip(shares, 1e-3, 1 - 1e-3)), -4.0, 3.6))
 
 
-def v_prediction_loss(unet, image_encoder, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Mean square error of v (EDM, arXiv:2206.00364, with unit data deviation), and that of each clip."""
+def predict(unet, image_encoder, batch: Batch, noisy: Tensor) -> Tensor:
+    """The UNet's v for noisy latents at the batch's noise levels."""
     sigma = batch.sigmas[:, None, None, None, None]
-    noisy = batch.latents + sigma * torch.randn_like(batch.latents)
     with torch.autocast("cpu", torch.bfloat16):
         embedding = image_encoder(batch.images).image_embeds[:, None] * batch.keep_embedding[:, None, None]
         condition = (batch.condition * batch.keep_latent[:, None, None, None])[:, None].expand(-1, FRAMES, -1, -1, -1)
         scaled = torch.cat([noisy / (sigma**2 + 1).sqrt(), condition], 2)  # (clips, frames, 8, rows, columns)
-        predicted = unet(scaled, 0.25 * torch.log(batch.sigmas), embedding, batch.added_ids).sample
+        return unet(scaled, 0.25 * torch.log(batch.sigmas), embedding, batch.added_ids).sample.float()
+
+
+def denoised(unet, image_encoder, batch: Batch, noisy: Tensor) -> Tensor:
+    sigma = batch.sigmas[:, None, None, None, None]
+    return noisy / (sigma**2 + 1) - sigma / (sigma**2 + 1).sqrt() * predict(unet, image_encoder, batch, noisy)
+
+
+def v_prediction_loss(unet, image_encoder, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Mean square error of v (EDM, arXiv:2206.00364, with unit data deviation), and that of each clip."""
+    sigma = batch.sigmas[:, None, None, None, None]
+    noisy = batch.latents + sigma * torch.randn_like(batch.latents)
     target = (noisy / (sigma**2 + 1) - batch.latents) * (sigma**2 + 1).sqrt() / sigma
-    each = (predicted.float() - target).pow(2).mean((1, 2, 3, 4))
+    each = (predict(unet, image_encoder, batch, noisy) - target).pow(2).mean((1, 2, 3, 4))
     return each.mean(), each.detach()
 
 
@@ -142,7 +149,7 @@ def validate(unet, image_encoder, clips: LatentClips) -> list[float]:
         for sigma in VALIDATION_SIGMAS:
             torch.manual_seed(7)
             random = np.random.default_rng(7)
-            batch = clips.batch(random, list(range(VALIDATION_CLIPS)), WHOLE, np.full(VALIDATION_CLIPS, sigma))
+            batch = clips.batch(random, list(range(VALIDATION_CLIPS)), np.full(VALIDATION_CLIPS, sigma))
             batch.keep_latent[:] = 1
             batch.keep_embedding[:] = 1
             losses.append(round(float(np.mean([v_prediction_loss(unet, image_encoder, part)[0] for part in batch.split(3)])), 4))
@@ -154,63 +161,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(".train"))
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, earlier runs included")
-    parser.add_argument("--window-minutes", type=float, default=20, help="how long windows of clips are trained on first")
-    parser.add_argument("--motion", choices=["all", "zoom-in"], default="all", help="which clips are trained on")
+    parser.add_argument("--start", type=Path, help="a folder whose unet and image_encoder are set out from, instead of fresh weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     use_fast_group_norm()
     use_flat_temporal_convolution()
     clips = LatentClips(arguments.state / "latents")
-    models = torch.nn.ModuleList([build_unet(), build_image_encoder()])
+    models = torch.nn.ModuleList(read_models(arguments.start) if arguments.start else [build_unet(), build_image_encoder()])
     averaged = copy.deepcopy(models)
     trained = list(models.parameters())
     optimiser, workers = Muon(trained, LEARNING_RATE), Workers(trained)
-    step, seconds = 0, 0.0
-    checkpoint = arguments.state / "unet.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint)
-        models.load_state_dict(saved["models"])
-        averaged.load_state_dict(saved["averaged"])
-        optimiser.load_state_dict(saved["optimiser"])
-        step, seconds = saved["step"], saved["seconds"]
-        torch.manual_seed(step)
+    state = Resumable(arguments.state / "unet.pt", 0, models=models, averaged=averaged, optimiser=optimiser)
     print(f"parameters: UNet {sum(p.numel() for p in models[0].parameters())}, encoder {sum(p.numel() for p in models[1].parameters())}")
-    random = np.random.default_rng(step)
+    random = np.random.default_rng(state.seed)
 
     def save() -> None:
         averaged[0].save_pretrained(arguments.state / "unet")
         averaged[1].save_pretrained(arguments.state / "image_encoder")
-        everything = {"models": models.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save({**everything, "step": step, "seconds": seconds}, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
+        state.save()
 
     total = arguments.minutes * 60
-    started, reported, losses = time.monotonic() - seconds, time.monotonic(), []
-    while (seconds := time.monotonic() - started) < total:
-        share = seconds / total
-        factor = float(min(1, (step + 1) / 50) * np.clip((1 - share) / COOL_DOWN_SHARE, 0.02, 1))
-        window, count = (WINDOW, 4) if seconds < arguments.window_minutes * 60 else (WHOLE, 2)
-        pool = range(VALIDATION_CLIPS, len(clips.latents))
-        pool = [clip for clip in pool if arguments.motion == "all" or is_zoom_in(clips.steps[clip])]
-        chosen = random.choice(pool, count).tolist()
-        batch = clips.batch(random, chosen, window, draw_sigmas(random, count))
+    started, reported, losses = time.monotonic() - state.seconds, time.monotonic(), []
+    while state.seconds < total:
+        share = state.seconds / total
+        factor = float(min(1, (state.step + 1) / 50) * np.clip((1 - share) / COOL_DOWN_SHARE, 0.02, 1))
+        chosen = random.integers(VALIDATION_CLIPS, len(clips.latents), CLIPS_PER_STEP).tolist()
+        batch = clips.batch(random, chosen, draw_sigmas(random, CLIPS_PER_STEP))
         extra = workers.gradients(lambda part: v_prediction_loss(models[0], models[1], part), batch.split(2))
         torch.nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], 1.0)
         optimiser.step(factor)
-        step += 1
+        state.step, state.seconds = state.step + 1, time.monotonic() - started
         losses.append(float(torch.cat(extra).mean()))
-        with torch.no_grad():
-            keep = min(0.995, (step + 1) / (step + 20))
-            torch._foreach_lerp_(list(averaged.parameters()), trained, 1 - keep)
+        average(averaged, models, state.step, warm_up=20, longest=0.995)
         if time.monotonic() - reported > 120:
             reported = time.monotonic()
             values = validate(averaged[0], averaged[1], clips)
             mean = np.mean(losses[-100:])
-            print(f"{seconds:.0f} s step {step} clips {len(clips.latents)} loss {mean:.4f} validation {values}", flush=True)
+            print(f"{state.seconds:.0f} s step {state.step} clips {len(clips.latents)} loss {mean:.4f} validation {values}", flush=True)
             save()
             clips.refresh()
-    print(f"done: step {step} validation {validate(averaged[0], averaged[1], clips)}", flush=True)
+    print(f"done: step {state.step} validation {validate(averaged[0], averaged[1], clips)}", flush=True)
     save()
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from muon import Muon
 from pictures import Pictures, read_photos
+from resume import Resumable, average
 from speed import Workers, use_fast_group_norm
 from vae import build_vae, is_temporal, skip_temporal_branches
 
@@ -87,25 +88,15 @@ def main() -> None:
     averaged = copy.deepcopy(vae)
     optimiser = Muon(trained, LEARNING_RATE)
     workers = Workers(trained)
-    step, seconds = 0, 0.0
-    checkpoint = arguments.state / "vae.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint)
-        vae.load_state_dict(saved["vae"])
-        averaged.load_state_dict(saved["averaged"])
-        optimiser.load_state_dict(saved["optimiser"])
-        step, seconds = saved["step"], saved["seconds"]
-        torch.manual_seed(step)
+    state = Resumable(arguments.state / "vae.pt", 0, vae=vae, averaged=averaged, optimiser=optimiser)
 
     def save() -> None:
         averaged.save_pretrained(arguments.state / "vae")
-        everything = {"vae": vae.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save({**everything, "step": step, "seconds": seconds}, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
+        state.save()
 
     _, held_out = read_photos(arguments.state / "photos" / "held-out")
     photos = to_tensor(np.stack([fit(photo, WIDTH, HEIGHT) for photo in held_out]))
-    pictures = Pictures(arguments.state, seed=step)
+    pictures = Pictures(arguments.state, seed=state.seed)
     batches: queue.Queue = queue.Queue(8)
     size = [SMALL]
 
@@ -116,29 +107,27 @@ def main() -> None:
 
     threading.Thread(target=feed, daemon=True).start()
     total = arguments.minutes * 60
-    started, reported, squares = time.monotonic() - seconds, time.monotonic(), []
-    while (seconds := time.monotonic() - started) < total:
-        share = seconds / total
+    started, reported, squares = time.monotonic() - state.seconds, time.monotonic(), []
+    while state.seconds < total:
+        share = state.seconds / total
         size[0] = LARGE if share > 1 - LARGE_SHARE else SMALL
-        factor = float(min(1, (step + 1) / 40) * (0.5 * (1 + np.cos(np.pi * share)) * 0.97 + 0.03))
+        factor = float(min(1, (state.step + 1) / 40) * (0.5 * (1 + np.cos(np.pi * share)) * 0.97 + 0.03))
         batch = to_tensor(batches.get())
         parts = batch.tensor_split(2)
         extra = workers.gradients(lambda part: reconstruction_loss(vae, part), parts)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step(factor)
-        step += 1
+        state.step, state.seconds = state.step + 1, time.monotonic() - started
         squares.append(torch.stack(extra).mean().item())
-        with torch.no_grad():
-            keep = min(0.996, (step + 1) / (step + 10))
-            torch._foreach_lerp_(list(averaged.parameters()), list(vae.parameters()), 1 - keep)
+        average(averaged, vae, state.step, warm_up=10, longest=0.996)
         if time.monotonic() - reported > 60:
             reported = time.monotonic()
             psnr, deviation = validate(averaged, photos)
             train_psnr = -10 * np.log10(np.mean(squares[-100:]) / 4)
-            print(f"{seconds:.0f} s step {step} train {train_psnr:.2f} dB held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
+            print(f"{state.seconds:.0f} s step {state.step} train {train_psnr:.2f} dB held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
             save()
     psnr, deviation = validate(averaged, photos)
-    print(f"done: step {step} held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
+    print(f"done: step {state.step} held-out {psnr:.2f} dB latents {deviation:.2f}", flush=True)
     save()
 
 

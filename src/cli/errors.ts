@@ -9,10 +9,12 @@ export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
 const otherFlags: Readonly<Record<string, string>> = {
   variant: "variant",
   loras: "lora",
+  preset: "preset",
   revision: "revision",
   localFilesOnly: "local-files-only",
   dtype: "dtype",
   device: "device",
+  offload: "offload",
   threads: "threads",
   scratchFolder: "scratch-folder",
   maxPixels: "max-pixels",

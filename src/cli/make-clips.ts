@@ -24,8 +24,8 @@ export interface ClipsJob {
   readonly outputs: readonly string[];
   /** By the names of the pipeline's options; `latents` is the path of a file. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Gives the checkpoint's folder or file, downloaded where it has to be. */
-  readonly findModel: () => Promise<string>;
+  /** A path, or a name on the hub. */
+  readonly model: string;
   readonly pipelineOptions: FromPretrainedOptions;
   readonly imageLimits: LoadImageOptions;
   readonly reporter: Reporter;
@@ -42,8 +42,7 @@ export async function makeClips(job: ClipsJob): Promise<void> {
   for (const image of job.images) images.push(await loadImage(image, { ...job.imageLimits, signal }));
   const latents = latentsFile === undefined ? undefined : await readLatents(String(latentsFile));
 
-  const checkpoint = await job.findModel();
-  const pipeline = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, {
+  const pipeline = await StableVideoDiffusionPipeline.fromPretrained(job.model, {
     ...job.pipelineOptions,
     onProgress: reporter.progress,
   });
@@ -53,7 +52,7 @@ export async function makeClips(job: ClipsJob): Promise<void> {
     const clips = images.length * settings.numVideosPerPrompt;
     const clipPaths = outputPaths(job.outputs, clips);
     await checkOutputs(clipPaths.flat(), job.images, settings.fps);
-    const model = modelName(checkpoint);
+    const model = modelName(pipeline.checkpoint.folder);
     for (const note of pipeline.checkpoint.assumptions ?? []) reporter.note(note);
     for (const warning of pipeline.warningsFor(settings)) reporter.note(warning);
     const preset = pipeline.preset.name;
@@ -61,7 +60,8 @@ export async function makeClips(job: ClipsJob): Promise<void> {
 
     const result = await pipeline.generate(images, { ...settings, latents, outputType: "floats", signal });
     const parts = { ...unetOf(job.pipelineOptions), ...lorasOf(job.pipelineOptions) };
-    const metadata = { ...result.settings, model, preset, ...parts, ...versions(job.pipelineOptions) };
+    const { dtype } = pipeline;
+    const metadata = { ...result.settings, model, preset, dtype, ...parts, ...versions(job.pipelineOptions) };
     const files: WrittenFiles[] = [];
     const total = clipPaths.flat().length;
     for (const [index, floatFrames] of result.frames.entries()) {

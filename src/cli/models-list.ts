@@ -22,7 +22,7 @@ function titleOf({ repository, sizeBytes }: CachedModel): string {
 }
 
 /** E.g. `  main 9e43909: plain, fp16, 13.2 GB`. */
-function revisionLine({ commit, refs, variants, sizeBytes, problem }: CachedRevision): string {
+export function revisionLine({ commit, refs, variants, sizeBytes, problem }: CachedRevision): string {
   const name = [...refs, commit.slice(0, 7)].join(" ");
   const state =
     problem === undefined ? variants.map((variant) => variant || "plain").join(", ") : `incomplete: ${problem}`;

@@ -3,13 +3,17 @@ import { hubModel, looksLikePath } from "../hub/model-name.ts";
 import { type ResolveModelOptions, resolveModel } from "../hub/resolve-model.ts";
 import { hubSettings } from "./models-environment.ts";
 
-export type ModelFlags = Pick<ResolveModelOptions, "revision" | "variant" | "localFilesOnly" | "signal" | "onProgress">;
+type ModelFlags = Pick<ResolveModelOptions, "revision" | "variant" | "localFilesOnly" | "signal" | "onProgress">;
 
 /** @returns a folder or a file; what is missing was downloaded */
 export async function findModelFolder(name: string, flags: ModelFlags = {}): Promise<string> {
+  return resolveModel(name, hubOptions(flags));
+}
+
+/** What the environment says, and the flags. */
+export function hubOptions(flags: ModelFlags): ModelFlags {
   const settings = hubSettings();
-  const localFilesOnly = flags.localFilesOnly || settings.localFilesOnly;
-  return resolveModel(name, { ...settings, ...flags, localFilesOnly });
+  return { ...settings, ...flags, localFilesOnly: flags.localFilesOnly || settings.localFilesOnly };
 }
 
 /** True for a name that the hub may have: a short name, or `org/name`. */

@@ -7,7 +7,7 @@ import { hubModel } from "../hub/model-name.ts";
 import { exitCodes } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { hubSettings } from "./models-environment.ts";
-import { modelLines } from "./models-list.ts";
+import { modelLines, revisionLine } from "./models-list.ts";
 import { downloadReporter } from "./models-progress.ts";
 import { findModelFolder } from "./models-resolve.ts";
 import { printJson, printLine } from "./terminal.ts";
@@ -58,7 +58,7 @@ export function modelsCommand(finish: Finish): Command {
     new Command("verify")
       .summary("compare a model's files with their checksums")
       .description(
-        "Reads every file of a model in the cache, all revisions. Exits with 1 when one is damaged or missing.",
+        "Reads every file of a model in the cache, all revisions. Exits with 1 when one is damaged or missing, or none can be run.",
       )
       .argument("<name>", "org/name or a short name")
       .option("--json", "print one JSON object")
@@ -112,14 +112,18 @@ async function verify(name: string, { json }: Flags, finish: Finish): Promise<vo
     const files = await verifyModel(model, { signal: interrupt.signal });
     const bad = files.filter(({ state }) => state === "damaged" || state === "missing");
     const unknown = files.filter(({ state }) => state === "unknown");
-    if (bad.length > 0) finish(exitCodes.failed);
-    if (json) return printJson({ name: model.repository, folder: model.folder, ok: bad.length === 0, files });
+    const isRunnable = model.revisions.some(({ problem }) => problem === undefined);
+    const ok = bad.length === 0 && isRunnable;
+    if (!ok) finish(exitCodes.failed);
+    if (json) return printJson({ name: model.repository, folder: model.folder, ok, revisions: model.revisions, files });
     for (const { path, state } of [...bad, ...unknown]) printLine(process.stdout, `${state.padEnd(8)} ${path}`);
     const sound = files.length - bad.length - unknown.length;
     printLine(process.stdout, `${model.repository}: ${sound} of ${countText(files.length, "file")} sound`);
-    if (bad.length > 0) {
-      const again = `stillmotion models remove ${name}, then stillmotion models pull ${name}`;
-      printLine(process.stdout, `to mend it: ${again}`);
+    const pull = `stillmotion models pull ${name}`;
+    if (bad.length > 0) printLine(process.stdout, `to mend it: stillmotion models remove ${name}, then ${pull}`);
+    else if (!isRunnable) {
+      for (const revision of model.revisions) printLine(process.stdout, revisionLine(revision));
+      printLine(process.stdout, `to complete it: ${pull}`);
     }
   } catch (error) {
     const exitCode = interrupt.exitCode();

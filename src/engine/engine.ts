@@ -1,4 +1,5 @@
 /** What does the pipeline ask of whatever runs its graphs? Node's engine and the browser's serve this interface. */
+import type { PreparedWeight } from "../onnx/prepared.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** A graph ready to be run: ONNX bytes whose weights are external data in one folder of `.safetensors` files. */
@@ -7,6 +8,8 @@ export interface Model {
   readonly bytes: Uint8Array;
   /** Where the external data lies: a folder for Node's engine. Absent when the graph carries all its weights. */
   readonly weightsFolder?: string;
+  /** Weights of that folder that are worked out before the session starts, and handed over in memory. */
+  readonly prepared?: readonly PreparedWeight[];
   /** For messages: "unet", "vae decoder", ... */
   readonly name: string;
 }

@@ -15,6 +15,24 @@ export function keepLargeBlocksApart(): void {
   );
 }
 
+/** Linux's `MADV_HUGEPAGE`, and the pages that advice is given for. */
+const adviseLargePages = 14;
+const pageBytes = 4096;
+
+/**
+ * Asks for pages of 2 MB in place of 4 KB before a large block is first written: each first touch of a page costs the
+ * kernel time, 1.2 s a GB with small pages and 0.2 s with large ones. No harm where the kernel cannot.
+ */
+export function wantLargePages(address: bigint, sizeBytes: number): void {
+  const start = (address + BigInt(pageBytes - 1)) & ~BigInt(pageBytes - 1);
+  const length = Number(address) + sizeBytes - Number(start);
+  if (length < 2 * 1024 * 1024) return;
+  madvise ??= glibcFunction("int madvise(void *address, size_t length, int advice)");
+  madvise?.(start, length, adviseLargePages);
+}
+
+let madvise: ((address: bigint, length: number, advice: number) => number) | undefined;
+
 /** glibc keeps freed memory for later; this gives it back. */
 export function returnFreedMemory(): void {
   mallocTrim ??= glibcFunction("int malloc_trim(size_t pad)");

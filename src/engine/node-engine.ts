@@ -6,8 +6,9 @@ import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session } from "./engine.ts";
 import type { WireTensor } from "./messages.ts";
-import { availableProviders, type OrtApi, openOrtApi } from "./ort-api.ts";
+import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
+import { withPreparedWeights } from "./prepare-weights.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
@@ -83,11 +84,24 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
   const request = { kind: "load", name, bytes, weightsFolder, provider, threads, sessionOptions } as const;
-  const loading = worker
-    .call(request, { transfer: [bytes.buffer], signal, interrupt })
-    .finally(() => api.ReleaseSessionOptions(sessionOptions));
+  const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
+  const loading = loadWithWeights(api, sessionOptions, model, options, start).finally(() =>
+    api.ReleaseSessionOptions(sessionOptions),
+  );
   const session = loading.then((handle) => workerSession(worker, api, name, handle));
   return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
+}
+
+async function loadWithWeights<Result>(
+  api: OrtApi,
+  sessionOptions: Handle,
+  { name, weightsFolder, prepared = [] }: Model,
+  options: LoadOptions,
+  load: () => Promise<Result>,
+): Promise<Result> {
+  if (prepared.length === 0) return load();
+  if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
+  return withPreparedWeights(api, sessionOptions, prepared, { ...options, name, weightsFolder }, load);
 }
 
 /** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */

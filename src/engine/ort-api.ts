@@ -70,6 +70,7 @@ const functions = {
   GetDimensions: checks(62, "void *", "void *", "size_t"),
   GetTensorTypeAndShape: gives(65, "void *"),
   CreateCpuMemoryInfo: gives(69, "int", "int"),
+  AllocatorAlloc: gives(75, "void *", "size_t"),
   AllocatorFree: checks(76, "void *", "void *"),
   GetAllocatorWithDefaultOptions: gives(78),
   ReleaseEnv: releases(92),
@@ -88,6 +89,7 @@ const functions = {
   SessionOptionsAppendExecutionProvider_CUDA_V2: checks(204, "void *", "void *"),
   CreateCUDAProviderOptions: gives(205),
   ReleaseCUDAProviderOptions: releases(208),
+  AddExternalInitializers: checks(210, "void *", "const char **", "void *", "size_t"),
   SessionOptionsAppendExecutionProvider: checks(
     216,
     "void *",
@@ -229,6 +231,11 @@ export function stringAt(address: Handle): string {
 /** A copy of `sizeBytes` bytes of native memory. */
 export function copyOfMemory(address: Handle, sizeBytes: number): ArrayBuffer {
   return sizeBytes === 0 ? new ArrayBuffer(0) : koffi.decode(address, "uint8_t", sizeBytes).buffer;
+}
+
+/** `sizeBytes` bytes of native memory, to be written where they are. Its owner must outlive every use. */
+export function viewOfMemory(address: Handle, sizeBytes: number): ArrayBuffer {
+  return koffi.view(address, sizeBytes);
 }
 
 /** The execution providers compiled into the library, in its order of preference, e.g. `CPUExecutionProvider`. */

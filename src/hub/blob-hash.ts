@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { stat } from "node:fs/promises";
+import { throwIfAborted } from "../errors.ts";
 
 export interface BlobHash {
   update(bytes: Uint8Array): void;
@@ -31,9 +32,15 @@ export async function hasHash(path: string, published: string, signal?: AbortSig
 }
 
 /** Takes the first `sizeBytes` of an open file. */
-export async function updateFromFile(hash: BlobHash, file: FileHandle, sizeBytes: number): Promise<void> {
+export async function updateFromFile(
+  hash: BlobHash,
+  file: FileHandle,
+  sizeBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const buffer = Buffer.alloc(Math.min(sizeBytes, 1 << 20));
   for (let position = 0; position < sizeBytes; ) {
+    throwIfAborted(signal);
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, sizeBytes - position), position);
     if (bytesRead === 0) return;
     hash.update(buffer.subarray(0, bytesRead));

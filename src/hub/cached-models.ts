@@ -62,7 +62,7 @@ export async function cachedModel(cacheFolder: string, repository: string): Prom
     const variants: string[] = [];
     let problem: string | undefined;
     for (const variant of variantNames(paths)) {
-      const found = await snapshotProblem(folder, paths, variant === "" ? undefined : variant, repository);
+      const found = await snapshotProblem(folder, paths, { variant: variant || undefined }, repository);
       if (found === undefined) variants.push(variant);
       else problem ??= found;
     }
@@ -187,10 +187,13 @@ async function sizeOf(paths: readonly string[]): Promise<number> {
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-/** Of the files themselves: a link counts nothing. */
+/** Of the files themselves: a link counts nothing, nor does what may not be read. */
 async function folderBytes(folder: string): Promise<number> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return sizeOf(entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)));
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => join(folder, name));
+  let sizeBytes = await sizeOf(files);
+  for (const entry of entries) if (entry.isDirectory()) sizeBytes += await folderBytes(join(folder, entry.name));
+  return sizeBytes;
 }
 
 /** `models--org--name` is `org/name`. */

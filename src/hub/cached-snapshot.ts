@@ -5,7 +5,7 @@ import { StillmotionError } from "../errors.ts";
 import { readJsonFile } from "../weights/json-file.ts";
 import { cachedCommit, fileSize, type RepositoryFolders } from "./cache-folder.ts";
 import type { HubModel } from "./model-name.ts";
-import { neededFiles, shardsOf } from "./needed-files.ts";
+import { neededFiles, shardsOf, type Wanted } from "./needed-files.ts";
 
 /** What the cache has of a model at a revision. */
 export type CachedSnapshot =
@@ -16,15 +16,17 @@ export type CachedSnapshot =
 export async function cachedSnapshot(
   folders: RepositoryFolders,
   { repository, revision }: HubModel,
-  variant: string | undefined,
+  wanted: Wanted,
 ): Promise<CachedSnapshot> {
   const commit = await cachedCommit(folders, revision);
   const folder = commit === undefined ? undefined : join(folders.snapshots, commit);
   const paths = folder === undefined ? [] : await filesIn(folder);
   if (commit === undefined || folder === undefined || paths.length === 0) {
-    return { state: "missing", problem: `is not in the cache ${folders.cache} at revision ${revision}` };
+    const isBegun = (await readdir(folders.snapshots).catch(() => [])).length > 0;
+    const place = isBegun ? `is in the cache ${folders.cache}, but not whole` : `is not in the cache ${folders.cache}`;
+    return { state: "missing", problem: `${place} at revision ${revision}` };
   }
-  const problem = await snapshotProblem(folder, paths, variant, repository);
+  const problem = await snapshotProblem(folder, paths, wanted, repository);
   if (problem === undefined) return { state: "complete", folder, commit };
   return { state: "incomplete", problem: `is not complete in the cache ${folders.cache} (${problem})` };
 }
@@ -33,11 +35,11 @@ export async function cachedSnapshot(
 export async function snapshotProblem(
   folder: string,
   paths: readonly string[],
-  variant: string | undefined,
+  wanted: Wanted,
   where: string,
 ): Promise<string | undefined> {
   try {
-    const { configurations, indexes, weights } = neededFiles(paths, variant, where);
+    const { configurations, indexes, weights } = neededFiles(paths, wanted, where);
     const needed = [...configurations, ...indexes, ...weights];
     for (const index of indexes) needed.push(...shardsOf(await readJsonFile(join(folder, index)), index, where));
     for (const path of needed) {

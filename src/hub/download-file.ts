@@ -41,9 +41,9 @@ export async function downloadBlob(hub: HubAccess, job: FileToDownload): Promise
       await downloadPartial(hub, job, partial);
       await rename(partial, blob);
     } catch (cause) {
-      if (hub.signal?.aborted) throwIfAborted(hub.signal);
+      throwIfAborted(hub.signal);
       if ((await fileSize(partial)) === 0) await rm(partial, { force: true });
-      throw fileError(cause, folders.cache, file);
+      throw cause;
     }
     return blob;
   });
@@ -73,7 +73,7 @@ async function downloadPartial(hub: HubAccess, job: FileToDownload, path: string
   try {
     const partial: Partial = { handle, loaded: (await handle.stat()).size, hash: newHash(file), store: undefined };
     if (partial.loaded > file.sizeBytes) await startAgain(partial, file);
-    await updateFromFile(partial.hash, handle, partial.loaded);
+    await updateFromFile(partial.hash, handle, partial.loaded, hub.signal);
     job.onLoaded(partial.loaded);
     for (let round = 0; ; round++) {
       await fetchRest(hub, job, partial);
@@ -223,10 +223,11 @@ function newHash({ hash, sizeBytes }: HubFile): BlobHash {
   return blobHash(hash, sizeBytes)!; // its form was checked when the files were listed
 }
 
-function fileError(cause: unknown, cache: string, { path, sizeBytes }: HubFile): unknown {
+/** The error for what went wrong in the cache; what went wrong at the hub stays as it is. */
+export function fileError(cause: unknown, cache: string, { path, sizeBytes }: HubFile): unknown {
   if (cause instanceof StillmotionError) return cause;
   const { code } = cause as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return noSpaceError(cache, sizeBytes, undefined, cause);
-  const problem = `${cache}: ${printable(path)} cannot be written (${fileSystemReason(cause)}); choose another folder for the cache`;
+  const problem = `${cache}: ${printable(path)} cannot be written (${fileSystemReason(cause)}); choose another folder for the cache (HF_HOME, or the option cacheFolder)`;
   return new StillmotionError("output", problem, { cause });
 }

@@ -3,7 +3,7 @@ import { StillmotionError, throwIfAborted } from "../errors.ts";
 import { fileSystemReason } from "../weights/file-system-errors.ts";
 import { createFolders, fileSize, linkBlob, type RepositoryFolders, snapshotPath } from "./cache-folder.ts";
 import { assertSpace } from "./disk-space.ts";
-import { blobPath, downloadBlob, partialPath } from "./download-file.ts";
+import { blobPath, downloadBlob, fileError, partialPath } from "./download-file.ts";
 import type { HubAccess } from "./hub-request.ts";
 import type { HubFile } from "./list-files.ts";
 import { type DownloadEvent, progressOf } from "./progress.ts";
@@ -44,7 +44,7 @@ export async function downloadFiles(hub: HubAccess, job: FilesToDownload): Promi
       try {
         await downloadOne({ ...hub, signal }, job, file);
       } catch (error) {
-        firstError ??= error;
+        firstError ??= fileError(error, folders.cache, file);
         failure.abort();
       }
     }
@@ -58,10 +58,10 @@ async function downloadOne(hub: HubAccess, job: FilesToDownload, file: HubFile):
   const { repository, commit, folders, onProgress } = job;
   const { path, sizeBytes } = file;
   onProgress({ status: "download", name: repository, file: path });
-  const hadPart = await bytesLeft(folders, file);
+  const isNew = (await fileSize(blobPath(folders, file))) !== sizeBytes;
   const onLoaded = progressOf(repository, path, sizeBytes, onProgress);
   const blob = await downloadBlob(hub, { repository, commit, file, folders, onLoaded });
-  await linkBlob(blob, snapshotPath(folders, commit, path), hadPart > 0);
+  await linkBlob(blob, snapshotPath(folders, commit, path), isNew);
   onProgress({ status: "done", name: repository, file: path });
 }
 

@@ -109,11 +109,14 @@ export async function withRetries<Result>(
       if (gained()) tries = 1;
       if (!(error instanceof TransientHubError) || tries >= maxTries) throw error;
       const backoffMs = retryDelayMs * 2 ** (tries - 1) * (1 + Math.random() / 4);
-      await pause(Math.min(error.retryAfterMs ?? backoffMs, longestPauseMs), signal);
+      const pauseMs = error.retryAfterMs ?? backoffMs;
+      if (pauseMs > longestPauseMs) throw error;
+      await pause(pauseMs, signal);
     }
   }
 }
 
+/** A hub that wants more patience than this is asked again by the person, whom the error tells the time. */
 const longestPauseMs = 60_000;
 
 function redirectTarget(location: string, from: URL, endpoint: URL, what: string): URL {

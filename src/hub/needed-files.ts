@@ -2,14 +2,16 @@
 import { StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { printable } from "../weights/printable.ts";
-import type { JsonObject } from "../weights/types.ts";
+import type { Component, JsonObject } from "../weights/types.ts";
 import { chooseWeightsFile, variantsIn, weightsNamings } from "../weights/weights-files.ts";
+
+const components = Object.keys(weightsNamings) as Component["name"][];
 
 const required = [
   "model_index.json",
   "scheduler/scheduler_config.json",
   "feature_extractor/preprocessor_config.json",
-  ...Object.keys(weightsNamings).map((component) => `${component}/config.json`),
+  ...components.map((component) => `${component}/config.json`),
 ];
 const optional = ["preset.json"];
 
@@ -22,13 +24,25 @@ export interface NeededFiles {
   readonly weights: readonly string[];
 }
 
+/** What of a checkpoint a run wants. */
+export interface Wanted {
+  /** See {@link chooseWeightsFile}. */
+  readonly variant?: string | undefined;
+  /** Components of which the configuration is enough: another file has their weights. */
+  readonly withoutWeights?: readonly Component["name"][] | undefined;
+}
+
 /**
  * Chooses from the paths of a repository.
  *
  * @param where its name, for messages
  * @throws StillmotionError `invalid-checkpoint` when it is no checkpoint in diffusers layout or lacks the variant
  */
-export function neededFiles(paths: readonly string[], variant: string | undefined, where: string): NeededFiles {
+export function neededFiles(
+  paths: readonly string[],
+  { variant, withoutWeights = [] }: Wanted,
+  where: string,
+): NeededFiles {
   const missing = required.filter((path) => !paths.includes(path));
   if (missing.includes("model_index.json")) {
     const holds = paths.length === 0 ? "is empty" : `holds ${listed(paths)}`;
@@ -42,8 +56,10 @@ export function neededFiles(paths: readonly string[], variant: string | undefine
 
   if (variant !== undefined) assertVariant(paths, variant, where);
   const [indexes, weights]: [string[], string[]] = [[], []];
-  for (const [component, naming] of Object.entries(weightsNamings)) {
+  for (const component of components) {
+    if (withoutWeights.includes(component)) continue;
     const names = namesIn(component, paths);
+    const naming = weightsNamings[component];
     const { kind, name } = chooseWeightsFile(names, naming, `${where}: ${component}`, variant);
     assertPlainFileName(name, where);
     (kind === "index" ? indexes : weights).push(`${component}/${name}`);

@@ -1,6 +1,10 @@
 /** What does a download tell as it goes? Events in the shapes of transformers.js. */
 
-/** One moment of a download. `name` is the repository, `file` a path in it; `loaded` and `total` are bytes. */
+/**
+ * One moment of a download. `name` is the repository, `file` a path in it; `loaded` and `total` are bytes. Each file that is
+ * missing has an `initiate`, a `download`, several `progress` and a `done`; `ready` comes once, at the end, also where nothing
+ * was missing.
+ */
 export type DownloadEvent =
   | { readonly status: "initiate"; readonly name: string; readonly file: string; readonly total: number }
   | { readonly status: "download"; readonly name: string; readonly file: string }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
 import { checkModelIndex } from "../weights/checkpoint.ts";
 import { readJsonFile } from "../weights/json-file.ts";
+import type { Component } from "../weights/types.ts";
 import {
   defaultCacheFolder,
   isCommit,
@@ -17,7 +18,7 @@ import { hubError, TransientHubError } from "./hub-errors.ts";
 import { checkEndpoint, type HubAccess } from "./hub-request.ts";
 import { type Listing, listFiles } from "./list-files.ts";
 import { findModel, type HubModel } from "./model-name.ts";
-import { neededFiles, shardsOf } from "./needed-files.ts";
+import { neededFiles, shardsOf, type Wanted } from "./needed-files.ts";
 import type { DownloadEvent } from "./progress.ts";
 
 /** Options of {@link resolveModel}. */
@@ -26,6 +27,8 @@ export interface ResolveModelOptions {
   readonly revision?: string | undefined;
   /** Weights to fetch where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. Default: the plain ones. */
   readonly variant?: string | undefined;
+  /** Components whose weights are not needed: a UNet that another file has, for instance. Default: none. */
+  readonly withoutWeights?: readonly Component["name"][] | undefined;
   /** Use what is in the cache and ask nobody. Default: false. */
   readonly localFilesOnly?: boolean | undefined;
   /** Default: `https://huggingface.co`. */
@@ -57,19 +60,18 @@ export interface ResolveModelOptions {
  * const folder = await resolveModel("svd-xt", { variant: "fp16", onProgress: ({ status }) => console.log(status) });
  */
 export async function resolveModel(name: string, options: ResolveModelOptions = {}): Promise<string> {
-  const { revision, variant, localFilesOnly = false, signal, onProgress = () => {} } = options;
+  const { revision, localFilesOnly = false, signal, onProgress = () => {} } = options;
   const found = await findModel(name, revision);
   if ("path" in found) return found.path;
   throwIfAborted(signal);
   const folders = repositoryFolders(options.cacheFolder ?? defaultCacheFolder(), found.repository);
-  const cached = await cachedSnapshot(folders, found, variant);
-  if (localFilesOnly || (isCommit(found.revision) && cached.state === "complete")) {
-    return folderOf(cached, found, name);
-  }
+  const cached = await cachedSnapshot(folders, found, options);
+  const isFinal = localFilesOnly || (isCommit(found.revision) && cached.state === "complete");
   const hub = hubAccess(options);
-  const listing = await listOrFallBack(hub, found, cached);
-  if (listing === undefined) return folderOf(cached, found, name);
-  const folder = await downloadSnapshot(hub, folders, found, listing, variant, onProgress);
+  const listing = isFinal ? undefined : await listOrFallBack(hub, found, cached);
+  const folder = listing
+    ? await downloadSnapshot(hub, folders, found, listing, options, onProgress)
+    : folderOf(cached, found, name);
   onProgress({ status: "ready", name: found.repository, task: "image-to-video", model: found.repository });
   return folder;
 }
@@ -95,7 +97,7 @@ function hubAccess(options: ResolveModelOptions): HubAccess {
 function folderOf(cached: CachedSnapshot, { repository }: HubModel, name: string): string {
   if (cached.state === "complete") return cached.folder;
   throw hubError(
-    `${repository} ${cached.problem}, and localFilesOnly (or HF_HUB_OFFLINE) forbids to download; ` +
+    `${repository} ${cached.problem}, and nothing may be downloaded here (as with localFilesOnly or HF_HUB_OFFLINE); ` +
       `run "stillmotion models pull ${name}" while there is a network`,
   );
 }
@@ -111,17 +113,20 @@ async function listOrFallBack(hub: HubAccess, model: HubModel, cached: CachedSna
   }
 }
 
-/** First what tells whether this is a checkpoint at all, then its weights; the revision points here at the end. */
+/**
+ * First what tells whether this is a checkpoint at all, then its weights. The revision points here at the end: until then
+ * an older commit that is whole goes on being used where there is no network.
+ */
 async function downloadSnapshot(
   hub: HubAccess,
   folders: RepositoryFolders,
   { repository, revision }: HubModel,
   listing: Listing,
-  variant: string | undefined,
+  wanted: Wanted,
   onProgress: (event: DownloadEvent) => void,
 ): Promise<string> {
   const { commit, files } = listing;
-  const { configurations, indexes, weights } = neededFiles([...files.keys()], variant, repository);
+  const { configurations, indexes, weights } = neededFiles([...files.keys()], wanted, repository);
   const folder = join(folders.snapshots, commit);
   const download = async (paths: readonly string[]) => {
     const wanted = paths.map((path) => {
@@ -138,7 +143,7 @@ async function downloadSnapshot(
   checkModelIndex(await readJsonFile(modelIndex), `${repository}: model_index.json`);
   const shards: string[] = [];
   for (const index of indexes) shards.push(...shardsOf(await readJsonFile(join(folder, index)), index, repository));
-  await writeRef(folders, revision, commit).catch(() => {}); // a cache that is whole may be read-only
   await download([...weights, ...shards]);
+  await writeRef(folders, revision, commit).catch(() => {}); // a cache that is whole may be read-only
   return folder;
 }

@@ -1,41 +1,22 @@
 /** How does the network run in fp32 on ONNX Runtime's CPU provider? Convolutions on channels-first planes, the rest on tokens. */
-import { addExternal, addInput, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
+import { addInput, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
+import { commonStorage, firstStorage, type StoredValue, stored } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
-import { withAdditions } from "./low-rank.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
-import { convert, type Storage } from "./storage.ts";
-
-/** A value of this lowering: the graph edges that hold it, one a storage, made when first asked for. */
-interface StoredValue extends Value {
-  readonly edges: Partial<Record<Storage, Edge>>;
-}
+import { parameter as parameterEdge } from "./parameter.ts";
+import type { Storage } from "./storage.ts";
 
 export function createCpuFp32Lowering(graph: Graph): Lowering {
+  return createCpuLowering(graph, () => ({}));
+}
+
+/** @param change the operations that another precision does otherwise, given those of this one */
+export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Partial<Lowering>): Lowering {
   function value(shape: readonly number[], storage: Storage, edge: Edge): StoredValue {
     return { lowering, shape, edges: { [storage]: edge } };
-  }
-
-  /** The edge that holds `x` in the storage asked for; a conversion is written once. */
-  function stored(x: Value, storage: Storage): Edge {
-    const { edges, shape } = x as StoredValue;
-    const [from, edge] = firstStorage(x);
-    edges[storage] ??= convert(edge, from, storage, shape);
-    return edges[storage];
-  }
-
-  /** The storage that the value was made in. */
-  function firstStorage(x: Value): [Storage, Edge] {
-    return Object.entries((x as StoredValue).edges)[0] as [Storage, Edge];
-  }
-
-  /** A storage in which both feature maps already lie, else one in which the second does. */
-  function commonStorage(a: Value, b: Value): Storage {
-    const [left, right] = [(a as StoredValue).edges, (b as StoredValue).edges];
-    const storages = Object.keys(right) as Storage[];
-    return storages.find((storage) => left[storage]) ?? storages[0]!;
   }
 
   function elementwise(operation: (a: Edge, b: Edge) => Edge, a: Value, b: Value): Value {
@@ -53,12 +34,15 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
     return value(result.shape, "last", result);
   }
 
-  /** The stored tensor in fp32, with what LoRAs add. ONNX Runtime folds all of it when the session starts. */
+  const parameters = new Map<string, Edge>();
+
+  /** A tensor that is read twice is written once, so that it is not in memory twice. */
   function parameter(weight: Weight): Edge {
-    const { name, dtype, shape, isTransposed } = weight;
-    const asStored = addExternal(graph, name, dtype, isTransposed ? shape.toReversed() : shape, weight);
-    const inFp32 = ops.cast(asStored, "float32");
-    return withAdditions(isTransposed ? ops.transpose(inFp32, [1, 0]) : inFp32, weight);
+    const known = parameters.get(weight.name);
+    if (known) return known;
+    const edge = parameterEdge(graph, weight);
+    parameters.set(weight.name, edge);
+    return edge;
   }
 
   function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
@@ -193,16 +177,18 @@ export function createCpuFp32Lowering(graph: Graph): Lowering {
       return value(row.shape, "last", row);
     },
 
+    exactly: (x, write) => write(x),
+
     upsampleNearest(x, height, width) {
       const doubled = ops.upsampleNearest2x(stored(x, "first"));
       const cropped = crop(crop(doubled, 2, height), 3, width);
       return value([x.shape[0]!, height, width, x.shape[3]!], "first", cropped);
     },
   };
-  return lowering;
+  return Object.assign(lowering, change({ ...lowering }));
 }
 
-function activate(x: Edge, kind: Activation): Edge {
+export function activate(x: Edge, kind: Activation): Edge {
   switch (kind) {
     case "silu":
       return ops.quickGelu(x, 1);
@@ -213,6 +199,6 @@ function activate(x: Edge, kind: Activation): Edge {
   }
 }
 
-function crop(x: Edge, axis: number, length: number): Edge {
+export function crop(x: Edge, axis: number, length: number): Edge {
   return x.shape[axis] === length ? x : ops.slice(x, axis, 0, length);
 }

@@ -97,6 +97,8 @@ export interface Lowering {
   repeat(x: Value, count: number): Value;
   /** Item `index` of an axis, which stays with size 1. */
   select(x: Value, axis: number, index: number): Value;
+  /** What `write` makes of x, computed as exactly as in fp32 even where the rest of the network is not. */
+  exactly(x: Value, write: (x: Value) => Value): Value;
   /** Each pixel becomes 2 x 2; then cropped to (height, width) where the size was odd. */
   upsampleNearest(x: Value, height: number, width: number): Value;
 }

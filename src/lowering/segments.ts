@@ -248,6 +248,7 @@ export function segmentsOf(
     concat: refused("concat"),
     repeat: refused("repeat"),
     select: refused("select"),
+    exactly: refused("exactly"),
   };
 
   write(lowering);

@@ -6,14 +6,14 @@ import { conv2d } from "../nn/convolution.ts";
 import { linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
-import { count, parseConfig } from "./config.ts";
+import { count, layerCount, parseConfig } from "./config.ts";
 import type { Network } from "./network.ts";
 
 const schema = z.object({
   hidden_size: count.default(768),
   intermediate_size: count.default(3072),
   projection_dim: count.default(512),
-  num_hidden_layers: count.default(12),
+  num_hidden_layers: layerCount.default(12),
   num_attention_heads: count.default(12),
   num_channels: z.literal(3).default(3),
   image_size: count.default(224),

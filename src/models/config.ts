@@ -5,6 +5,12 @@ import { StillmotionError } from "../errors.ts";
 /** A whole number of at least one. */
 export const count = z.int().min(1);
 
+/** How many layers follow each other: what nobody has is refused before a graph of it is written. */
+export const layerCount = count.max(256);
+
+/** The widths of a network's levels; each halves the picture. */
+export const levelWidths = z.array(count.multipleOf(32)).min(1).max(16);
+
 /** Reads `config` by a schema whose defaults are those of the reference's constructors. Unknown keys are left alone. */
 export function parseConfig<Schema extends z.ZodType>(
   where: string,

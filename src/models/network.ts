@@ -52,6 +52,7 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
   return {
     name: graph.name,
     weightsFolder,
+    prepared: graph.prepared,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes, and LoRAs make them many.
     get bytes() {
       return serialise(graph);

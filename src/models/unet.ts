@@ -1,13 +1,13 @@
 /** How is the denoising network written? diffusers' `UNetSpatioTemporalConditionModel`. */
 import { z } from "zod";
 import { StillmotionError } from "../errors.ts";
-import type { Value } from "../lowering/lowering.ts";
+import type { Lowering, Value } from "../lowering/lowering.ts";
 import { conv2d } from "../nn/convolution.ts";
 import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
 import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
-import { count, parseConfig, perLevel } from "./config.ts";
+import { count, layerCount, levelWidths, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
 const schema = z.object({
@@ -29,12 +29,12 @@ const schema = z.object({
       "CrossAttnUpBlockSpatioTemporal",
       "CrossAttnUpBlockSpatioTemporal",
     ]),
-  block_out_channels: z.array(count.multipleOf(32)).min(1).default([320, 640, 1280, 1280]),
+  block_out_channels: levelWidths.default([320, 640, 1280, 1280]),
   addition_time_embed_dim: count.multipleOf(2).default(256),
   projection_class_embeddings_input_dim: count.default(768),
-  layers_per_block: z.union([count, z.array(count)]).default(2),
+  layers_per_block: z.union([layerCount, z.array(layerCount)]).default(2),
   cross_attention_dim: z.union([count, z.array(count)]).default(1024),
-  transformer_layers_per_block: z.union([count, z.array(z.union([count, z.array(count)]))]).default(1),
+  transformer_layers_per_block: z.union([layerCount, z.array(z.union([layerCount, z.array(layerCount)]))]).default(1),
   num_attention_heads: z.union([count, z.array(count)]).default([5, 10, 20, 20]),
   num_frames: count.default(25),
   sample_size: count.nullish().transform((size) => size ?? 96),
@@ -125,6 +125,11 @@ export interface UnetSize {
   readonly width: number;
 }
 
+/** One evaluation, and in how many pieces its feed-forward layers are computed. Default: 1. */
+export interface UnetEvaluation extends UnetSize {
+  readonly feedForwardPieces?: number | undefined;
+}
+
 /**
  * One evaluation for one clip.
  *
@@ -132,37 +137,67 @@ export interface UnetSize {
  * for every frame; `timestep` (1, 1); `added_time_ids` (ids, 1): fps - 1, motion bucket, noise strength;
  * `image_embedding` (1, channels). Output: `sample` (frames, 4, height, width).
  */
-export function unet(config: UnetConfig, { frames, height, width }: UnetSize): Network {
+export function unet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   return (w, lowering) => {
-    const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
-    const imageChannels = config.inChannels - config.outChannels;
-    const imageLatents = lowering.inputPlanes("image_latents", [1, height, width, imageChannels]);
-    const conditioning: Conditioning = {
-      time: timeEmbedding(
-        w,
-        config,
-        lowering.input("timestep", [1, 1]),
-        lowering.input("added_time_ids", [config.addedTimeIds, 1]),
-      ),
-      context: lowering.input("image_embedding", [1, config.contextChannels]),
-    };
-    const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);
-
-    let h = conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!);
-    const skips = [h];
-    for (const [index, level] of config.downLevels.entries()) {
-      const isLast = index === config.downLevels.length - 1;
-      const block = downBlock(w.at("down_blocks").at(index), h, conditioning, level, { downsample: !isLast });
-      h = block.output;
-      skips.push(...block.skips);
-    }
-    h = midBlock(w.at("mid_block"), h, conditioning, config.midLevel);
-    for (const [index, level] of config.upLevels.entries()) {
-      h = upBlock(w.at("up_blocks").at(index), h, conditioning, level, skips);
-    }
-    h = groupNorm(w.at("conv_norm_out"), h, { eps: 1e-5, activation: "silu" });
-    lowering.outputPlanes("sample", conv2d(w.at("conv_out"), h, config.outChannels));
+    const { conditioning, skips } = outerDown(w, lowering, config, evaluation);
+    writeSample(w, config, conditioning, deepPart(w, config, conditioning, skips), skips);
   };
+}
+
+/** The inputs that all evaluations have, and the layers of the outermost level on the way down: its skip connections. */
+export function outerDown(w: Weights, lowering: Lowering, config: UnetConfig, evaluation: UnetEvaluation) {
+  const { frames, height, width, feedForwardPieces } = evaluation;
+  const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
+  const imageChannels = config.inChannels - config.outChannels;
+  const imageLatents = lowering.inputPlanes("image_latents", [1, height, width, imageChannels]);
+  const conditioning: Conditioning = {
+    time: timeEmbedding(
+      w,
+      config,
+      lowering.input("timestep", [1, 1]),
+      lowering.input("added_time_ids", [config.addedTimeIds, 1]),
+    ),
+    context: lowering.input("image_embedding", [1, config.contextChannels]),
+    feedForwardPieces,
+  };
+  const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);
+  const h = conv2d(w.at("conv_in"), sample, config.blockOutChannels[0]!);
+  const block = downBlock(w.at("down_blocks.0"), h, conditioning, config.downLevels[0]!, { downsample: false });
+  return { conditioning, skips: [h, ...block.skips] };
+}
+
+/**
+ * All levels below the outermost: from its last skip connection to what enters its up block, (frames, height, width,
+ * channels). Leaves `skips` as they were.
+ */
+export function deepPart(w: Weights, config: UnetConfig, conditioning: Conditioning, skips: Value[]): Value {
+  let h = skips.at(-1)!;
+  for (const [index, level] of config.downLevels.entries()) {
+    const isLast = index === config.downLevels.length - 1;
+    const own = index === 0 ? { ...level, layers: 0 } : level; // the outermost level has its layers behind it
+    const block = downBlock(w.at("down_blocks").at(index), h, conditioning, own, { downsample: !isLast });
+    h = block.output;
+    skips.push(...block.skips);
+  }
+  h = midBlock(w.at("mid_block"), h, conditioning, config.midLevel);
+  for (const [index, level] of config.upLevels.slice(0, -1).entries()) {
+    h = upBlock(w.at("up_blocks").at(index), h, conditioning, level, skips);
+  }
+  return h;
+}
+
+/** The layers of the outermost level on the way up, and the output. */
+export function writeSample(
+  w: Weights,
+  config: UnetConfig,
+  conditioning: Conditioning,
+  deepFeature: Value,
+  skips: Value[],
+): void {
+  const last = config.upLevels.length - 1;
+  let h = upBlock(w.at("up_blocks").at(last), deepFeature, conditioning, config.upLevels[last]!, skips);
+  h = groupNorm(w.at("conv_norm_out"), h, { eps: 1e-5, activation: "silu" });
+  h.lowering.outputPlanes("sample", conv2d(w.at("conv_out"), h, config.outChannels));
 }
 
 /** The timestep's embedding plus that of the added ids: (1, 4 * first level's channels). */

@@ -11,7 +11,7 @@ import type { Component } from "../weights/types.ts";
 import { rows, type Weights } from "../weights/view.ts";
 import { resnetBlock, spatioTemporalResBlock } from "./blocks/resnet.ts";
 import { mixShare } from "./blocks/time-mixer.ts";
-import { count, parseConfig, perLevel } from "./config.ts";
+import { count, layerCount, levelWidths, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
 const schema = z.object({
@@ -19,8 +19,8 @@ const schema = z.object({
   in_channels: z.literal(3).default(3),
   out_channels: z.literal(3).default(3),
   down_block_types: z.array(z.literal("DownEncoderBlock2D")).default(["DownEncoderBlock2D"]),
-  block_out_channels: z.array(count.multipleOf(32)).min(1).default([64]),
-  layers_per_block: count.default(1),
+  block_out_channels: levelWidths.default([64]),
+  layers_per_block: layerCount.default(1),
   latent_channels: count.default(4),
   sample_size: z.union([count, z.array(count)]).nullish(),
   scaling_factor: z.number().positive().default(0.18215),

@@ -1,6 +1,7 @@
 /** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
 import { StillmotionError } from "../errors.ts";
 import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
+import type { PreparedWeight, StoredWeight } from "./prepared.ts";
 
 /** An edge of the graph: produced by one node, an input or an initializer. */
 export interface Edge {
@@ -30,7 +31,8 @@ export interface ExternalData {
 
 export interface Initializer {
   readonly value: Edge;
-  readonly data: Tensor["data"] | ExternalData;
+  /** `prepared` ones are worked out of one of the graph's prepared weights when a session starts. */
+  readonly data: Tensor["data"] | ExternalData | "prepared";
 }
 
 /** A graph in the making. Change it through the functions of this file only. */
@@ -38,6 +40,8 @@ export interface Graph {
   readonly name: string;
   readonly nodes: GraphNode[];
   readonly initializers: Map<string, Initializer>;
+  /** Weights whose initializers are worked out before a session starts. */
+  readonly prepared: PreparedWeight[];
   /** Every edge by its name. */
   readonly edges: Map<string, Edge>;
   readonly inputs: Edge[];
@@ -45,7 +49,7 @@ export interface Graph {
 }
 
 export function createGraph(name: string): Graph {
-  return { name, nodes: [], initializers: new Map(), edges: new Map(), inputs: [], outputs: [] };
+  return { name, nodes: [], initializers: new Map(), prepared: [], edges: new Map(), inputs: [], outputs: [] };
 }
 
 export function addInput(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {
@@ -88,6 +92,26 @@ export function addExternal(
   return value;
 }
 
+/** A stored weight as int8 (taps * inputs, outputs) with a scale for each output. Asking twice for one name gives the same values. */
+export function addInt8Weight(graph: Graph, name: string, source: StoredWeight): { matrix: Edge; scales: Edge } {
+  const [outputs, ...inputs] = source.shape as [number, ...number[]];
+  const initializers = {
+    matrix: { name: `${name}:int8`, dtype: "int8", shape: [elementCount(inputs), outputs] },
+    scales: { name: `${name}:scales`, dtype: "float32", shape: [outputs] },
+  } as const;
+  const [matrix, scales] = Object.values(initializers).map(({ name, dtype, shape }) => {
+    const existing = existingInitializer(graph, name, shape);
+    if (existing) return existing;
+    const value = edge(graph, name, dtype, shape);
+    graph.initializers.set(name, { value, data: "prepared" });
+    return value;
+  }) as [Edge, Edge];
+  if (!graph.prepared.some((weight) => weight.matrix === matrix.name)) {
+    graph.prepared.push({ source, matrix: matrix.name, scales: scales.name });
+  }
+  return { matrix, scales };
+}
+
 function existingInitializer(graph: Graph, name: string, shape: readonly number[]): Edge | undefined {
   const value = graph.initializers.get(name)?.value;
   if (value && !sameShape(value.shape, shape)) {
@@ -96,24 +120,40 @@ function existingInitializer(graph: Graph, name: string, shape: readonly number[
   return value;
 }
 
-/** Appends a node with one output whose dtype and shape the caller's shape rule has worked out. */
+/** What an operator's shape rule has worked out of one output. */
+export interface Result {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+}
+
+interface NodeOptions {
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly domain?: string;
+}
+
+/** Appends a node with one output. */
 export function addNode(
   operator: string,
   inputs: readonly (Edge | undefined)[],
-  result: { dtype: DataType; shape: readonly number[] },
-  options: { attributes?: Readonly<Record<string, Attribute>>; domain?: string } = {},
+  result: Result,
+  options: NodeOptions = {},
 ): Edge {
+  return addNodeWithOutputs(operator, inputs, [result], options)[0]!;
+}
+
+/** Appends a node with an output for each result. */
+export function addNodeWithOutputs(
+  operator: string,
+  inputs: readonly (Edge | undefined)[],
+  results: readonly Result[],
+  { attributes = {}, domain = "" }: NodeOptions = {},
+): Edge[] {
   const graph = inputs.find((input) => input !== undefined)?.graph;
   if (!graph) throw new StillmotionError("internal", `${operator}: a node needs at least one input`);
   const name = `${operator}:${graph.nodes.length}`;
-  graph.nodes.push({
-    operator,
-    domain: options.domain ?? "",
-    inputs: inputs.map((input) => input?.name ?? ""),
-    outputs: [name],
-    attributes: options.attributes ?? {},
-  });
-  return edge(graph, name, result.dtype, result.shape);
+  const outputs = results.map((_, index) => (index === 0 ? name : `${name}.${index}`));
+  graph.nodes.push({ operator, domain, inputs: inputs.map((input) => input?.name ?? ""), outputs, attributes });
+  return results.map(({ dtype, shape }, index) => edge(graph, outputs[index]!, dtype, shape));
 }
 
 function edge(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {

@@ -1,7 +1,7 @@
 /** Which operators may a graph use, and what shape does each give? One function an operator, each with its shape rule. */
 import { type DataType, elementCount, sameShape } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import { addConstant, addNode, type Edge, type Graph, graphError } from "./graph.ts";
+import { addConstant, addNode, addNodeWithOutputs, type Edge, type Graph, graphError } from "./graph.ts";
 
 const microsoft = { domain: "com.microsoft" } as const;
 
@@ -73,6 +73,24 @@ export function slice(x: Edge, axis: number, start: number, end: number): Edge {
   return addNode("Slice", [x, from, to, axes], { dtype: x.dtype, shape: x.shape.with(axis, end - start) });
 }
 
+/** The items of one axis whose numbers `indices` (one axis) lists. */
+export function gather(x: Edge, indices: Edge, axis: number): Edge {
+  const [count] = dimensions(indices, 1);
+  size(x, axis);
+  return addNode(
+    "Gather",
+    [x, indices],
+    { dtype: x.dtype, shape: x.shape.with(axis, count!) },
+    { attributes: { axis } },
+  );
+}
+
+/** `value` (a scalar) `before` and `after` each axis. */
+export function pad(x: Edge, before: readonly number[], after: readonly number[], value: Edge): Edge {
+  const shape = x.shape.map((length, axis) => length + before[axis]! + after[axis]!);
+  return addNode("Pad", [x, int64s(x.graph, [...before, ...after]), value], { dtype: x.dtype, shape });
+}
+
 /** The input repeated along axes of size 1. */
 export function expand(x: Edge, shape: readonly number[]): Edge {
   broadcast(x, { ...x, shape });
@@ -98,6 +116,50 @@ export function matmul(a: Edge, b: Edge): Edge {
   const [expected, columns] = dimensions(b, 2);
   if (inner !== expected) throw graphError(a.graph, `MatMul of [${a.shape}] and [${b.shape}]`);
   return addNode("MatMul", [a, b], { dtype: a.dtype, shape: [rows!, columns!] });
+}
+
+/** A tensor as bytes: `bytes` - `zeroPoint` times `scale`. */
+export interface QuantisedEdge {
+  readonly bytes: Edge;
+  readonly scale: Edge;
+  readonly zeroPoint: Edge;
+}
+
+/** To uint8 with one scale and zero point, found in the values of the run. */
+export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
+  const [bytes, scale, zeroPoint] = addNodeWithOutputs(
+    "DynamicQuantizeLinear",
+    [x],
+    [
+      { dtype: "uint8", shape: x.shape },
+      { dtype: "float32", shape: [] },
+      { dtype: "uint8", shape: [] },
+    ],
+  ) as [Edge, Edge, Edge];
+  return { bytes, scale, zeroPoint };
+}
+
+/** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
+export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edge, bias?: Edge): Edge {
+  const { bytes, scale, zeroPoint } = x;
+  const [rows, inner] = dimensions(bytes, 2);
+  const [expected, columns] = dimensions(weight, 2);
+  if (inner !== expected || !sameShape(scales.shape, [columns!])) {
+    throw graphError(
+      bytes.graph,
+      `MatMulIntegerToFloat of [${bytes.shape}] and [${weight.shape}], scales [${scales.shape}]`,
+    );
+  }
+  return addNode(
+    "MatMulIntegerToFloat",
+    [bytes, weight, scale, scales, zeroPoint, int8Zeros(bytes.graph, columns!), bias],
+    { dtype: "float32", shape: [rows!, columns!] },
+    microsoft,
+  );
+}
+
+function int8Zeros(graph: Graph, count: number): Edge {
+  return addConstant(graph, { dtype: "int8", shape: [count], data: new Int8Array(count) });
 }
 
 /** 2-D convolution: x (batch, in, height, width), weight (out, in, kernel height, kernel width). */

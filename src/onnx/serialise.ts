@@ -1,5 +1,6 @@
 /** How does a graph become the bytes that ONNX Runtime loads? With the code generated from ONNX's published proto. */
 import { create, toBinary } from "@bufbuild/protobuf";
+import { bytesPerElement, elementCount } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
 import type { Attribute, Edge, Graph, Initializer } from "./graph.ts";
 import {
@@ -65,13 +66,16 @@ function initializer({ value, data }: Initializer) {
       rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
     });
   }
+  // ONNX Runtime replaces external initializers only, so a prepared one says that it lies in a file that is never opened.
+  const sizeBytes = elementCount(value.shape) * bytesPerElement[value.dtype];
+  const external = data === "prepared" ? { file: "prepared", offset: 0, sizeBytes } : data;
   return create(TensorProtoSchema, {
     ...tensor,
     dataLocation: DataLocation.EXTERNAL,
     externalData: [
-      { key: "location", value: data.file },
-      { key: "offset", value: String(data.offset) },
-      { key: "length", value: String(data.sizeBytes) },
+      { key: "location", value: external.file },
+      { key: "offset", value: String(external.offset) },
+      { key: "length", value: String(external.sizeBytes) },
     ],
   });
 }

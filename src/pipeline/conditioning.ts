@@ -25,8 +25,7 @@ export async function embedImages(
   featureExtractor: JsonObject,
 ): Promise<FloatTensor[]> {
   const { mean, std } = pixelStatistics(featureExtractor);
-  const { model } = networks.write.imageEncoder();
-  return withSession(context, "image encoder", model, async (session) => {
+  return withSession(context, "image encoder", networks.write.imageEncoder(), async (session) => {
     const embeddings: FloatTensor[] = [];
     for (const image of images) {
       context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: images.length });
@@ -52,8 +51,7 @@ export async function encodeImages(
   settings: { width: number; height: number; fit: Fit; noiseAugStrength: number },
 ): Promise<FloatTensor[]> {
   const { width, height, fit, noiseAugStrength } = settings;
-  const { model } = networks.write.vaeEncoder({ height, width });
-  return withSession(context, "vae encoder", model, async (session) => {
+  return withSession(context, "vae encoder", networks.write.vaeEncoder({ height, width }), async (session) => {
     const latents: FloatTensor[] = [];
     for (const [index, image] of images.entries()) {
       context.onProgress({ stage: "vae encoder", state: "running", done: index, total: images.length });

@@ -69,6 +69,7 @@ async function decodeInWindows(
   const clipSize = latents.data.length / clips;
   const results: FloatTensor[] = [];
   const stage = "vae decoder";
+  const ofSegments: StageContext = { ...context, onProgress: () => {} };
   context.onProgress({ stage, state: "loading" });
   try {
     for (let clip = 0; clip < clips; clip++) {
@@ -78,7 +79,7 @@ async function decodeInWindows(
       };
       onWork(0);
       const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
-      const decoded = await runSegments({ ...context, onProgress: () => {} }, segments, given, frames, onWork);
+      const decoded = await runSegments(ofSegments, segments, given, frames, onWork);
       toUnitRange(decoded);
       results.push(floatTensor(framesShape(networks, latents), decoded));
     }
@@ -102,8 +103,8 @@ async function decodeInChunks(
 
   let done = 0;
   for (const [length, starts] of chunks(frames, chunkSize)) {
-    const { model } = networks.write.vaeDecoder({ frames: length, height, width });
-    await withSession(context, "vae decoder", model, async (session) => {
+    const network = networks.write.vaeDecoder({ frames: length, height, width });
+    await withSession(context, "vae decoder", network, async (session) => {
       for (const [clip, result] of results.entries()) {
         for (const start of starts) {
           context.onProgress({ stage: "vae decoder", state: "running", done, total: clips * frames });

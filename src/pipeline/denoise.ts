@@ -1,15 +1,14 @@
 /** How does noise become the latents of a clip? The sampling loop, as a generator that hands over each step. */
-import type { Session } from "../engine/engine.ts";
 import type { PredictionType, Schedule } from "../schedulers/euler-discrete.ts";
 import { denoisedSample, scaleModelInput } from "../schedulers/preconditioning.ts";
 import type { Churn, Sampler } from "../schedulers/sampler.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { ImageConditioning } from "./conditioning.ts";
-import { guide } from "./guidance.ts";
+import type { EvaluateUnet, UnetInputs } from "./evaluate-unet.ts";
+import { type GuidanceInterval, guide, isWithin } from "./guidance.ts";
 
 export interface DenoiseJob {
-  /** The UNet. */
-  readonly session: Session;
+  readonly evaluate: EvaluateUnet;
   readonly sample: Sampler;
   readonly schedule: Schedule;
   /** For samplers that take it. */
@@ -25,7 +24,8 @@ export interface DenoiseJob {
   readonly addedTimeIds: FloatTensor;
   /** One scale a frame; absent for no guidance. */
   readonly guidanceScales?: Float32Array | undefined;
-  readonly signal?: AbortSignal | undefined;
+  /** Outside it no noise level is guided. Absent for all levels. */
+  readonly guidanceInterval?: GuidanceInterval | undefined;
 }
 
 /** The state after one step. */
@@ -78,7 +78,7 @@ async function denoiseClips(job: DenoiseJob, sample: FloatTensor, sigma: number)
   const denoised = floatTensor(sample.shape);
   for (const [index, conditioning] of job.conditionings.entries()) {
     const clip = clipOf(sample, index);
-    const output = await predict(job, clip, sigma, timestep, conditioning);
+    const output = await predict(job, index, clip, sigma, timestep, conditioning);
     denoisedSample(clip.data, output, sigma, job.predictionType, clipOf(denoised, index).data);
   }
   return denoised;
@@ -87,6 +87,7 @@ async function denoiseClips(job: DenoiseJob, sample: FloatTensor, sigma: number)
 /** The network's output for one clip, guided where the job says so. */
 async function predict(
   job: DenoiseJob,
+  clip: number,
   sample: FloatTensor,
   sigma: number,
   timestep: number,
@@ -97,14 +98,18 @@ async function predict(
     timestep: floatTensor([1, 1], Float32Array.of(timestep)),
     added_time_ids: job.addedTimeIds,
   };
-  const evaluate = async ({ embedding, latents }: ImageConditioning): Promise<Float32Array> => {
-    const outputs = await job.session.run({ ...inputs, image_embedding: embedding, image_latents: latents }, job);
-    return outputs.sample!.data as Float32Array;
-  };
-  if (!job.guidanceScales) return evaluate(conditioning);
-  const unconditional = await evaluate(withoutImage(conditioning));
-  const conditional = await evaluate(conditioning);
-  guide(conditional, unconditional, job.guidanceScales);
+  const inputsOf = ({ embedding, latents }: ImageConditioning): UnetInputs => ({
+    ...inputs,
+    image_embedding: embedding,
+    image_latents: latents,
+  });
+  const { guidanceScales, guidanceInterval } = job;
+  if (!guidanceScales || !isWithin(guidanceInterval, sigma)) {
+    return (await job.evaluate(clip, { conditional: inputsOf(conditioning) })).conditional;
+  }
+  const halves = { unconditional: inputsOf(withoutImage(conditioning)), conditional: inputsOf(conditioning) };
+  const { unconditional, conditional } = await job.evaluate(clip, halves);
+  guide(conditional, unconditional!, guidanceScales);
   return conditional;
 }
 

@@ -1,5 +1,29 @@
 /** How strongly does each frame follow the picture? Classifier-free guidance with a scale that rises over the frames. */
+import { StillmotionError } from "../errors.ts";
 import { linspace } from "../schedulers/training-sigmas.ts";
+
+/** The noise levels at which guidance acts: above the first, up to and with the second. */
+export type GuidanceInterval = readonly [lowSigma: number, highSigma: number];
+
+/** Kynkaanniemi et al. 2024 (arXiv 2404.07724), eq. 6: elsewhere the conditional half stands alone. No interval is all levels. */
+export function isWithin(interval: GuidanceInterval | undefined, sigma: number): boolean {
+  return interval === undefined || (sigma > interval[0] && sigma <= interval[1]);
+}
+
+/** @param sigmas of the run, falling; n + 1 values for n steps, the last of which is not evaluated */
+export function assertGuidesSome(interval: GuidanceInterval | undefined, sigmas: Float32Array): void {
+  const levels = sigmas.subarray(0, -1);
+  if (levels.some((sigma) => isWithin(interval, sigma))) return;
+  throw new StillmotionError(
+    "invalid-option",
+    `generate: guidanceInterval is [${interval!.join(", ")}], but no noise level of this run lies above the first and up ` +
+      `to the second; they fall from ${shown(levels[0]!)} to ${shown(levels.at(-1)!)}`,
+  );
+}
+
+function shown(sigma: number): number {
+  return Number(sigma.toPrecision(4));
+}
 
 /** The scale of each frame, from `min` at the first to `max` at the last; a single frame has `min`. */
 export function guidanceScales(min: number, max: number, frames: number): Float32Array {

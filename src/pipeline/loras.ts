@@ -1,8 +1,7 @@
-/** Which LoRAs does a run use? What a caller may give for them, and how they are added to the UNet. */
+/** Which LoRAs does a run use? What a caller may give for them, and what is read of it. */
 import { StillmotionError } from "../errors.ts";
+import type { LoraInUse } from "../weights/lora/lora.ts";
 import { parseLora } from "../weights/lora/parse-lora.ts";
-import { withLoras } from "../weights/lora/place-lora.ts";
-import type { Component } from "../weights/types.ts";
 import { numberFromText } from "./option-text.ts";
 import { show } from "./parse-settings.ts";
 
@@ -31,12 +30,12 @@ export function loraFromText(text: string): { path: string; strength?: number } 
 }
 
 /**
- * The UNet with LoRAs added to its weights, in the order given.
+ * LoRAs with their strengths, in the order given.
  *
  * @throws StillmotionError `invalid-option` when `loras` is not what {@link LoraSource} says; `invalid-checkpoint` or
- *   `unsupported` when a file is no LoRA, or not one for this UNet
+ *   `unsupported` when a file is no LoRA
  */
-export async function addLoras(unet: Component, loras: readonly LoraSource[]): Promise<Component> {
+export async function readLoras(loras: readonly LoraSource[]): Promise<readonly LoraInUse[]> {
   if (!Array.isArray(loras)) {
     throw new StillmotionError("invalid-option", `fromPretrained: loras is ${show(loras)}, expected a list`);
   }
@@ -45,7 +44,7 @@ export async function addLoras(unet: Component, loras: readonly LoraSource[]): P
   for (const [index, source] of (loras as readonly LoraSource[]).entries()) {
     inUse.push({ lora: await open(source, index), strength: strengths[index]! });
   }
-  return inUse.length === 0 ? unet : withLoras(unet, inUse);
+  return inUse;
 }
 
 async function open(source: LoraSource, index: number) {

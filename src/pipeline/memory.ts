@@ -1,17 +1,33 @@
 /** Does a run fit in memory, and if not, what would? Judged from the graphs, before any weight is read. */
 import type { Engine } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
-import { estimateMemory } from "../onnx/memory.ts";
+import { type GraphMemory, memoryOf, overheadBytes } from "../onnx/memory.ts";
+import { bytesPerElement, elementCount } from "../tensor.ts";
 import { isWindowed } from "./decode.ts";
-import { latentSize, type Networks } from "./networks.ts";
+import { guidanceScales, isGuided } from "./guidance.ts";
+import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
 import { evenWindow } from "./segment-windows.ts";
+import type { Offload, Sessions } from "./sessions.ts";
 import type { Stage } from "./stages.ts";
 
 /** Decoded frames are kept as float32 and as 8-bit pictures. */
 const floatBytes = 4;
 
-type Size = Pick<Settings, "width" | "height" | "numFrames" | "decodeChunkSize" | "decodeMode">;
+/** With more pieces of feed-forward layers the peak of the published UNet lies elsewhere. */
+const enoughPieces = 4;
+
+export interface Run {
+  readonly settings: Settings;
+  readonly outputType: OutputType;
+  /** Pictures given. */
+  readonly images: number;
+  readonly offload: Offload;
+}
+
+interface StageMemory extends GraphMemory {
+  readonly stage: Stage;
+}
 
 /**
  * Throws `out-of-memory` when the largest stage of a run needs more than the engine's machine has available, and names
@@ -19,60 +35,101 @@ type Size = Pick<Settings, "width" | "height" | "numFrames" | "decodeChunkSize" 
  */
 export function assertFitsInMemory(
   engine: Engine,
+  sessions: Sessions,
   networks: Networks,
-  settings: Settings,
-  { outputType, images }: { outputType: OutputType; images: number },
+  given: Omit<Run, "offload">,
 ): void {
-  const availableBytes = engine.availableMemoryBytes();
-  const clips = outputType === "latents" ? 0 : images * settings.numVideosPerPrompt;
-  const needed = largestStage(networks, settings, clips);
+  const run: Run = { ...given, offload: sessions.offload };
+  // What is kept of earlier calls is used again, or makes way.
+  const availableBytes = engine.availableMemoryBytes() + sessions.keptBytes();
+  const needed = peakMemory(networks, run);
   if (needed.bytes <= availableBytes) return;
-  const fits = (size: Size) => largestStage(networks, size, clips).bytes <= availableBytes;
+  const fits = (changed: Run) => peakMemory(networks, changed).bytes <= availableBytes;
+  const { numFrames, width, height } = run.settings;
   throw new StillmotionError(
     "out-of-memory",
-    `generate: the ${needed.stage} needs about ${gigabytes(needed.bytes)} for ${settings.numFrames} frames of ` +
-      `${settings.width}x${settings.height}, ${gigabytes(availableBytes)} are free; ${suggestion(settings, fits)}`,
+    `generate: the ${needed.stage} needs about ${gigabytes(needed.bytes)} for ${numFrames} frames of ` +
+      `${width}x${height}, ${gigabytes(availableBytes)} are free; ${suggestion(run, fits)}`,
   );
 }
 
-/** @param decodedClips how many clips are decoded and kept until the end */
-function largestStage(networks: Networks, size: Size, decodedClips: number): { stage: Stage; bytes: number } {
+/** The stage in which a run takes the most memory, and how much. */
+export function peakMemory(networks: Networks, run: Run): { stage: Stage; bytes: number } {
+  const stages = stagesOf(networks, run);
+  const allWeightsBytes = stages.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0);
+  const peaks = stages.map(({ stage, weightsBytes, activationBytes }) => {
+    const heldBytes = run.offload === "none" ? allWeightsBytes : weightsBytes;
+    return { stage, bytes: overheadBytes + heldBytes + activationBytes };
+  });
+  return peaks.reduce((largest, stage) => (stage.bytes > largest.bytes ? stage : largest));
+}
+
+function stagesOf(networks: Networks, { settings, outputType, images, offload }: Run): StageMemory[] {
   const { write } = networks;
-  const latents = latentSize(networks, size);
-  const needs: { stage: Stage; bytes: number }[] = [
-    { stage: "image encoder", bytes: estimateMemory(write.imageEncoder().graph) },
-    { stage: "vae encoder", bytes: estimateMemory(write.vaeEncoder({ height: size.height, width: size.width }).graph) },
-    { stage: "unet", bytes: estimateMemory(write.unet({ frames: size.numFrames, ...latents }).graph) },
+  const { width, height, numFrames } = settings;
+  const clips = images * settings.numVideosPerPrompt;
+  const stages: StageMemory[] = [
+    { stage: "image encoder", ...memoryOf(write.imageEncoder().graph) },
+    { stage: "vae encoder", ...memoryOf(write.vaeEncoder({ height, width }).graph) },
+    { stage: "unet", ...unetMemory(networks, settings, clips) },
   ];
-  if (decodedClips > 0) {
-    const results = decodedClips * size.numFrames * size.width * size.height * 3 * (floatBytes + 1);
-    needs.push({ stage: "vae decoder", bytes: results + decoderBytes(networks, size) });
-  }
-  return needs.reduce((largest, stage) => (stage.bytes > largest.bytes ? stage : largest));
+  if (outputType === "latents") return stages;
+  const decoder = decoderMemory(networks, settings, offload);
+  const resultBytes = clips * numFrames * width * height * 3 * (floatBytes + 1);
+  return [...stages, { stage: "vae decoder", ...decoder, activationBytes: decoder.activationBytes + resultBytes }];
 }
 
-function decoderBytes({ write, vae }: Networks, size: Size): number {
-  const latents = latentSize({ vae }, size);
-  const frames = Math.min(size.decodeChunkSize, size.numFrames);
-  if (!isWindowed(size)) return estimateMemory(write.vaeDecoder({ frames, ...latents }).graph);
+/** A window's segments are loaded one after the other, and stay where networks stay loaded. */
+function decoderMemory(networks: Networks, settings: Settings, offload: Offload): GraphMemory {
+  const { vaeDecoder, vaeDecoderSegments } = networks.write;
+  const latents = latentSize(networks, settings);
+  const frames = Math.min(settings.decodeChunkSize, settings.numFrames);
+  if (!isWindowed(settings)) return memoryOf(vaeDecoder({ frames, ...latents }).graph);
   // The largest segment, which decides, gets just the window; so it does in a clip of no more frames.
-  const window = evenWindow(frames, size.numFrames);
-  const segments = write.vaeDecoderSegments({ frames: window, window, ...latents });
-  return Math.max(...segments.map(({ graph }) => estimateMemory(graph)));
+  const window = evenWindow(frames, settings.numFrames);
+  const needs = vaeDecoderSegments({ frames: window, window, ...latents }).map(({ graph }) => memoryOf(graph));
+  const total = ({ weightsBytes, activationBytes }: GraphMemory) => weightsBytes + activationBytes;
+  if (offload === "model") return needs.reduce((largest, need) => (total(need) > total(largest) ? need : largest));
+  return {
+    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
+    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
+  };
 }
 
-/** The smallest change that fits: a chunk size costs least, then a smaller picture, then fewer frames as well. */
-function suggestion(settings: Settings, fits: (size: Size) => boolean): string {
+/** With DeepCache both networks are loaded, and the feature of each half of each clip is kept. */
+function unetMemory(networks: Networks, settings: Settings, clips: number): GraphMemory {
+  const graphs = unetsOf(networks, settings).map(({ graph }) => graph);
+  const needs = graphs.map(memoryOf);
+  const feature = graphs[0]!.outputs.find(({ name }) => name === "deep_feature");
+  const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
+  const features = feature ? clips * (isGuided(scales) ? 2 : 1) : 0;
+  const featureBytes = feature ? elementCount(feature.shape) * bytesPerElement[feature.dtype] : 0;
+  return {
+    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
+    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)) + features * featureBytes,
+  };
+}
+
+/** The smallest change that fits: how a clip is computed comes first, then a smaller picture, then fewer frames as well. */
+function suggestion(run: Run, fits: (run: Run) => boolean): string {
+  const { settings } = run;
+  const changed = (change: Partial<Settings>): Run => ({ ...run, settings: { ...settings, ...change } });
   for (let chunk = Math.floor(settings.decodeChunkSize / 2); chunk >= 1; chunk = Math.floor(chunk / 2)) {
-    if (fits({ ...settings, decodeChunkSize: chunk })) return `decodeChunkSize ${chunk} would fit`;
+    if (fits(changed({ decodeChunkSize: chunk }))) return `decodeChunkSize ${chunk} would fit`;
   }
+  if (run.offload === "none" && fits({ ...run, offload: "model" })) return 'offload "model" would fit';
+  if (settings.cacheInterval > 1 && fits(changed({ cacheInterval: 1 }))) return "cacheInterval 1 would fit";
+  const frugal = { chunkFeedForward: Math.max(enoughPieces, settings.chunkFeedForward), decodeChunkSize: 1 };
+  const { chunkFeedForward } = frugal;
+  if (fits(changed({ chunkFeedForward }))) return `chunkFeedForward ${chunkFeedForward} would fit`;
+  if (fits(changed(frugal))) return `chunkFeedForward ${chunkFeedForward} with decodeChunkSize 1 would fit`;
   for (const share of [0.75, 0.5, 0.25, 0.125]) {
-    const smaller = { ...settings, width: scaled(settings.width, share), height: scaled(settings.height, share) };
+    const smaller = { width: scaled(settings.width, share), height: scaled(settings.height, share) };
     const size = `${smaller.width}x${smaller.height}`;
-    if (fits(smaller)) return `${size} would fit`;
-    if (fits({ ...smaller, decodeChunkSize: 1 })) return `${size} with decodeChunkSize 1 would fit`;
+    if (fits(changed(smaller))) return `${size} would fit`;
+    if (fits(changed({ ...smaller, decodeChunkSize: 1 }))) return `${size} with decodeChunkSize 1 would fit`;
     const numFrames = Math.ceil(settings.numFrames * share);
-    if (fits({ ...smaller, numFrames, decodeChunkSize: 1 })) {
+    if (fits(changed({ ...smaller, numFrames, decodeChunkSize: 1 }))) {
       return `${numFrames} frames of ${size} with decodeChunkSize 1 would fit`;
     }
   }

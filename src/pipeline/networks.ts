@@ -1,10 +1,18 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
 import { StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
-import { type CreateLowering, type Network, writeNetwork, writeSegments } from "../models/network.ts";
-import { type UnetSize, unet, unetConfig } from "../models/unet.ts";
+import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
+import {
+  type CreateLowering,
+  type Network,
+  type WrittenNetwork,
+  writeNetwork,
+  writeSegments,
+} from "../models/network.ts";
+import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
+import type { Settings } from "./resolve-settings.ts";
 import { segmentsForClip } from "./segment-windows.ts";
 import type { Stage } from "./stages.ts";
 
@@ -13,8 +21,14 @@ export type Networks = ReturnType<typeof readNetworks>;
 /**
  * Reads the configurations of a checkpoint and checks that its parts fit each other. Each of `write` gives a network for
  * one size; sizes are in pixels of its input, latent pixels for the UNet and the decoder.
+ *
+ * @param createUnetLowering for a UNet that runs in another precision than the other networks
  */
-export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLowering) {
+export function readNetworks(
+  checkpoint: Checkpoint,
+  createLowering: CreateLowering,
+  createUnetLowering: CreateLowering = createLowering,
+) {
   const clip = clipVisionConfig(checkpoint.imageEncoder.config);
   const vae = vaeConfig(checkpoint.vae.config);
   const denoiser = unetConfig(checkpoint.unet.config);
@@ -34,8 +48,12 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
   assertFits("unet/config.json: added time ids", denoiser.addedTimeIds, "fps, motion bucket and noise strength", 3);
   const encoder = vaeHalf(checkpoint.vae, "encoder");
   const decoder = vaeHalf(checkpoint.vae, "decoder");
-  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network) =>
-    keepLast((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
+  const write = <Size>(
+    stage: Stage,
+    component: Component,
+    network: (size: Size) => Network,
+    lowering: CreateLowering = createLowering,
+  ) => keepRecent((size: Size) => writeNetwork(stage, component, lowering, network(size)));
   return {
     clip,
     vae,
@@ -43,10 +61,22 @@ export function readNetworks(checkpoint: Checkpoint, createLowering: CreateLower
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
-      unet: write("unet", checkpoint.unet, (size: UnetSize) => unet(denoiser, size)),
+      unet: write("unet", checkpoint.unet, (size: UnetEvaluation) => unet(denoiser, size), createUnetLowering),
+      unetWithDeepFeature: write(
+        "unet",
+        checkpoint.unet,
+        (size: UnetEvaluation) => unetWithDeepFeature(denoiser, size),
+        createUnetLowering,
+      ),
+      shallowUnet: write(
+        "unet",
+        shallowPart(checkpoint.unet, denoiser),
+        (size: UnetEvaluation) => shallowUnet(denoiser, size),
+        createUnetLowering,
+      ),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
       /** The decoder for a window of the frames; see `runSegments`. */
-      vaeDecoderSegments: keepLast(({ frames, window, ...size }: UnetSize & { window: number }) => {
+      vaeDecoderSegments: keepRecent(({ frames, window, ...size }: UnetSize & { window: number }) => {
         const segments = (frames: number) =>
           writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, { frames, ...size }));
         return segmentsForClip(segments, window, frames);
@@ -65,18 +95,39 @@ export function latentSize({ vae }: Pick<Networks, "vae">, { width, height }: Pi
   );
 }
 
+/** What denoising runs: the UNet, or with DeepCache the whole one and the shallow one. */
+export function unetsOf(
+  networks: Pick<Networks, "vae" | "write">,
+  settings: Pick<Settings, "width" | "height" | "numFrames" | "cacheInterval" | "chunkFeedForward">,
+): readonly WrittenNetwork[] {
+  const { unet, unetWithDeepFeature, shallowUnet } = networks.write;
+  const { numFrames: frames, chunkFeedForward: feedForwardPieces } = settings;
+  const evaluation = { frames, ...latentSize(networks, settings), feedForwardPieces };
+  return settings.cacheInterval === 1 ? [unet(evaluation)] : [unetWithDeepFeature(evaluation), shallowUnet(evaluation)];
+}
+
 interface PictureSize {
   readonly height: number;
   readonly width: number;
 }
 
-/** A run asks for the same graph twice, for the memory plan and to load it. */
-function keepLast<Size, Written>(write: (size: Size) => Written): (size: Size) => Written {
-  let last: { key: string; written: Written } | undefined;
+/** A run decodes chunks of up to two lengths. */
+const sizesOfOneRun = 2;
+
+/**
+ * A run asks for the same graphs twice, for the memory plan and to load them, and so does the next one of the same size: by
+ * its model a session that was kept is known again.
+ */
+function keepRecent<Size, Written>(write: (size: Size) => Written): (size: Size) => Written {
+  const recent = new Map<string, Written>();
   return (size) => {
-    const key = JSON.stringify(size ?? null);
-    if (last?.key !== key) last = { key, written: write(size) };
-    return last.written;
+    const key = JSON.stringify(Object.entries(size ?? {}).sort());
+    const network = recent.get(key) ?? write(size);
+    recent.delete(key);
+    recent.set(key, network); // the newest last
+    const [oldest] = recent.keys();
+    if (recent.size > sizesOfOneRun) recent.delete(oldest!);
+    return network;
   };
 }
 

@@ -40,6 +40,10 @@ function expectation(schema: z.core.JSONSchema._JSONSchema): string {
   if (typeof schema === "boolean") return "anything";
   if (schema.anyOf) return [...new Set(schema.anyOf.map(expectation))].join(" or ");
   if (schema.enum) return schema.enum.join(", ");
+  if (schema.prefixItems) {
+    const [first] = schema.prefixItems;
+    return `a list of ${schema.prefixItems.length}, each ${expectation(first as z.core.JSONSchema._JSONSchema)}`;
+  }
   if (schema.type === "array") {
     return `a list of ${schema.minItems ?? 0} or more, each ${expectation(schema.items as z.core.JSONSchema._JSONSchema)}`;
   }

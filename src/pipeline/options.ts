@@ -137,6 +137,13 @@ export const generateSchema = z
       help: "guidance of the last frame; 1 or less for both turns guidance off and halves the work",
       group: "motion",
     }),
+    guidanceInterval: z.tuple([z.number().min(0), z.number().min(0)]).register(presentations, {
+      flag: "guidance-interval",
+      value: "a,b",
+      help: "guide only at noise levels above a, up to and with b: the others take half the work",
+      group: "motion",
+      otherwise: "all levels",
+    }),
     fit: z.enum(fits).register(presentations, {
       flag: "fit",
       value: "how",
@@ -154,6 +161,18 @@ export const generateSchema = z
       flag: "decode-mode",
       value: "mode",
       help: "exact: frames decoded at a time look as if all were; reference: they know nothing of the others, as in diffusers, and may flicker",
+      group: "sampling",
+    }),
+    cacheInterval: z.int().min(1).max(1000).register(presentations, {
+      flag: "cache-interval",
+      value: "n",
+      help: "run the whole network once in n times and a small part of it in between (DeepCache): faster, and another clip; 1 turns it off",
+      group: "sampling",
+    }),
+    chunkFeedForward: z.int().min(1).max(64).register(presentations, {
+      flag: "chunk-feed-forward",
+      value: "n",
+      help: "compute feed-forward layers in n pieces: the same clip in less memory",
       group: "sampling",
     }),
     numVideosPerPrompt: z.int().min(1).max(64).register(presentations, {
@@ -208,6 +227,8 @@ export const generateDefaults = {
   minGuidanceScale: 1,
   maxGuidanceScale: 3,
   fit: "stretch",
+  cacheInterval: 1,
+  chunkFeedForward: 1,
   decodeMode: "exact",
   numVideosPerPrompt: 1,
   noiseDtype: "fp32",

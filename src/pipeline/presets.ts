@@ -1,4 +1,5 @@
 /** Which settings were published with a checkpoint, and how is a published checkpoint recognised? */
+import { StillmotionError } from "../errors.ts";
 import type { UnetConfig } from "../models/unet.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import type { GenerateSettings } from "./options.ts";
@@ -51,15 +52,33 @@ const animateLcmFile = /animate-?_?lcm/i;
 const publishedWidths = "320,640,1280,1280";
 
 /**
- * The preset of a checkpoint. With `official` it is AnimateLCM's for a UNet of that name, else that of the file
- * `preset.json`, else that of the published checkpoint that it is by its name, or by its widths and number of frames.
+ * The preset of a checkpoint: AnimateLCM's for a UNet of that name, else that of the file `preset.json`, else that of the
+ * published checkpoint that it is by its name, or by its widths and number of frames, else that of the reference's call.
+ *
+ * @param wanted `diffusers` for the last; `official` for one of the others, which must be known then
+ * @throws StillmotionError `invalid-option` when no official one is known
  */
 export function presetOf(
   checkpoint: Checkpoint,
   unet: Pick<UnetConfig, "blockOutChannels" | "numFrames">,
-  wanted: PresetName,
+  wanted?: PresetName,
 ): Preset {
-  if (wanted === "diffusers") return { name: "diffusers", settings: {} };
+  const official = wanted === "diffusers" ? undefined : officialPreset(checkpoint, unet);
+  if (official) return official;
+  if (wanted === "official") {
+    const known = published.map(({ name }) => name).join(", ");
+    throw new StillmotionError(
+      "invalid-option",
+      `fromPretrained: preset is official, but ${checkpoint.folder} is none of ${known}, by its name or its widths, and has no preset.json; leave the preset out, or take diffusers`,
+    );
+  }
+  return { name: "diffusers", settings: {} };
+}
+
+function officialPreset(
+  checkpoint: Checkpoint,
+  unet: Pick<UnetConfig, "blockOutChannels" | "numFrames">,
+): Preset | undefined {
   if (animateLcmFile.test(checkpoint.unet.configFrom ?? "")) return animateLcm;
   if (checkpoint.preset) {
     return { name: "preset.json", settings: parseSettings("preset.json", checkpoint.preset, "invalid-checkpoint") };
@@ -67,7 +86,7 @@ export function presetOf(
   const names = namesOf(checkpoint.folder);
   const byName = published.find((known) => known.names.some((name) => names.includes(name)));
   const known = byName ?? byShape(unet);
-  return known ? { name: `official ${known.name}`, settings: known.settings } : { name: "diffusers", settings: {} };
+  return known && { name: `official ${known.name}`, settings: known.settings };
 }
 
 function byShape({ blockOutChannels, numFrames }: Pick<UnetConfig, "blockOutChannels" | "numFrames">) {
@@ -87,15 +106,27 @@ function namesOf(path: string): string[] {
   );
 }
 
-/** What of the settings lies far from what the published checkpoints were trained on, in words. None for other checkpoints. */
+/**
+ * What of the settings lies far from what the published checkpoints were trained on, in words. None for other checkpoints.
+ *
+ * @param unetFile the name of the file that the UNet comes from, where it is a single one
+ */
 export function farFromTraining(
   settings: GenerateSettings,
   unet: Pick<UnetConfig, "blockOutChannels" | "numFrames">,
+  unetFile = "",
 ): string[] {
   if (String(unet.blockOutChannels) !== publishedWidths) return [];
   const { width = 0, height = 0, numFrames = 0, fps = 0, motionBucketId = 0, noiseAugStrength = 0 } = settings;
   const area = (width * height) / (1024 * 576);
+  const isAnimateLcm = animateLcmFile.test(unetFile);
   return [
+    settings.scheduler === "animate-lcm" &&
+      !isAnimateLcm &&
+      "animate-lcm is for UNets distilled for it, such as AnimateLCM-SVD-xt; this one has no such name",
+    settings.scheduler !== "animate-lcm" &&
+      isAnimateLcm &&
+      `${unetFile} was distilled for animate-lcm, and ${settings.scheduler} is another scheduler`,
     (area < 0.2 || area > 1.5) && `${width}x${height} is far from the 1024x576 that this checkpoint was trained on`,
     numFrames > 1.5 * unet.numFrames && `${numFrames} frames are many for a checkpoint trained on ${unet.numFrames}`,
     (fps < 3 || fps > 30) && `fps ${fps} is outside the 3 to 30 of the training`,

@@ -7,9 +7,12 @@ import { type GenerateSettings, generateDefaults, type OptionName } from "./opti
 import { camelCaseKeys, parseSettings, show } from "./parse-settings.ts";
 import { checkSampling, presetForScheduler } from "./sampling-settings.ts";
 
-type Optional = "sigmas" | "numInferenceSteps" | "sChurn" | "sTmin" | "sTmax" | "sNoise";
+type Optional = "guidanceInterval" | "sigmas" | "numInferenceSteps" | "sChurn" | "sTmin" | "sTmax" | "sNoise";
 
-/** Every option in force. With a list of `sigmas`, the number of steps follows from them. */
+/**
+ * Every option in force. With a list of `sigmas`, the number of steps follows from them; without a `guidanceInterval` all
+ * noise levels are guided.
+ */
 export type Settings = {
   readonly [Name in Exclude<OptionName, Optional | "latents">]: NonNullable<GenerateSettings[Name]>;
 } & Pick<GenerateSettings, Optional>;

@@ -3,7 +3,7 @@ import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/arithmetic.ts";
-import { emptyBuffer, type FloatTensor, floatTensor } from "../tensor.ts";
+import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
 import { type StageContext, withSession } from "./stages.ts";
@@ -48,7 +48,7 @@ export async function runSegments(
       for (const { map, over } of places) await maps.place(map, over);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
-      await withSession(context, "vae decoder", segment.model, async (session) => {
+      await withSession(context, "vae decoder", segment, async (session) => {
         for (let done = 0; done < frames; done += windowOf(segment)) {
           throwIfAborted(context.signal);
           await runWindow(context, session, segment, passage, done);
@@ -98,11 +98,8 @@ async function runWindow(
     const { shape, data } = outputs[name] as FloatTensor;
     return data.subarray(((done - start) * data.length) / shape[0]!);
   };
+  for (const map of writes) await maps.write(map, done, fresh(map.name));
   if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
-  for (const map of writes) {
-    await maps.write(map, done, fresh(map.name));
-    emptyBuffer(outputs[map.name]!.data.buffer as ArrayBuffer);
-  }
 }
 
 /** (count, 1): 1 for each frame from `first` on that the clip has. */

@@ -1,39 +1,62 @@
-/** Which networks run, in which order, and what does a listener hear of it? Each is resident only while it is needed. */
-import type { Engine, Model, Session } from "../engine/engine.ts";
+/** Which networks run, in which order, and what does a listener hear of it? */
+import type { Engine, Session } from "../engine/engine.ts";
+import type { WrittenNetwork } from "../models/network.ts";
+import type { Loan, Sessions } from "./sessions.ts";
 
 /** The four networks in the order in which a clip passes through them. */
 const stages = ["image encoder", "vae encoder", "unet", "vae decoder"] as const;
 export type Stage = (typeof stages)[number];
 
-/** What `onProgress` receives: a stage is loaded, works through its parts, and is released. */
+/** What `onProgress` receives: a stage is loaded, works through its parts, and is released or kept for the next call. */
 export interface ProgressEvent {
   readonly stage: Stage;
-  readonly state: "loading" | "running" | "released";
+  /** `loading` is left out where the stage is still loaded; `kept` comes in place of `released` with `offload: "none"`. */
+  readonly state: "loading" | "running" | "released" | "kept";
   /** Parts done so far (pictures, steps, frames or as much work as they are), while running. */
   readonly done?: number;
   readonly total?: number;
 }
 
+/** One call of the pipeline. */
 export interface StageContext {
-  readonly engine: Engine;
+  /** Where what lies outside of networks is set aside. */
+  readonly engine: Pick<Engine, "createScratch">;
+  readonly sessions: Sessions;
   readonly onProgress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Loads a model, lets `use` run it, and gives its memory back whatever happens. */
-export async function withSession<Result>(
+/** Loads a network unless it is loaded, lets `use` run it, and gives its memory back, or keeps it, whatever happens. */
+export function withSession<Result>(
   context: StageContext,
   stage: Stage,
-  model: Model,
+  network: WrittenNetwork,
   use: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const { engine, onProgress, signal } = context;
-  onProgress({ stage, state: "loading" });
-  const session = await engine.load(model, { signal });
+  return withSessions(context, stage, [network], ([session]) => use(session!));
+}
+
+/** The same for a stage of several networks, which hold their memory together. */
+export async function withSessions<Result>(
+  context: StageContext,
+  stage: Stage,
+  networks: readonly WrittenNetwork[],
+  use: (sessions: readonly Session[]) => Promise<Result>,
+): Promise<Result> {
+  const { sessions, onProgress } = context;
+  let isAnnounced = false;
+  const onLoad = () => {
+    if (!isAnnounced) onProgress({ stage, state: "loading" });
+    isAnnounced = true;
+  };
+  const loans: Loan[] = [];
   try {
-    return await use(session);
+    for (const network of networks) loans.push(await sessions.lend(stage, network, context, onLoad));
+    return await use(loans.map(({ session }) => session));
   } finally {
-    await session.release();
-    onProgress({ stage, state: "released" });
+    for (const [index, loan] of loans.entries()) {
+      const state = await loan.end();
+      if (index === loans.length - 1) onProgress({ stage, state });
+    }
   }
 }

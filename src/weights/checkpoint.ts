@@ -8,6 +8,7 @@ import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
 import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { printable } from "./printable.ts";
 import { openSingleFile } from "./single-file/open-file.ts";
+import { replaceUnet } from "./single-file/unet-file.ts";
 import type { Checkpoint, Component, JsonObject } from "./types.ts";
 import { chooseWeightsFile, variantsIn, weightsNamings } from "./weights-files.ts";
 
@@ -29,6 +30,7 @@ const classNames = {
  *   are links; or a .safetensors file that holds all networks, such as svd_xt.safetensors
  * @param options.variant read `*.fp16.safetensors` for `fp16`; a component without that variant is read from its plain
  *   files. Default: the plain files, or a component's only variant. A single file has none
+ * @param options.unet takes the place of the checkpoint's UNet, whose weights need not be there then
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming the file and what was expected; `invalid-option`
  *   for a variant of a single file
  *
@@ -38,15 +40,23 @@ const classNames = {
  */
 export async function openCheckpoint(
   path: string,
-  options: { variant?: string | undefined } = {},
+  options: { variant?: string | undefined; unet?: Component | undefined } = {},
 ): Promise<Checkpoint> {
-  if (!(await isFile(path))) return openFolder(path, options.variant);
-  if (options.variant === undefined) return openSingleFile(path);
-  const problem = `a single file has no variants, got "${printable(options.variant)}"; leave the variant out`;
+  const { variant, unet } = options;
+  if (!(await isFile(path))) return openFolder(path, variant, unet);
+  if (variant === undefined) {
+    const checkpoint = await openSingleFile(path);
+    return unet ? replaceUnet(checkpoint, unet) : checkpoint;
+  }
+  const problem = `a single file has no variants, got "${printable(variant)}"; leave the variant out`;
   throw new StillmotionError("invalid-option", `${path}: ${problem}`);
 }
 
-async function openFolder(folder: string, variant: string | undefined): Promise<Checkpoint> {
+async function openFolder(
+  folder: string,
+  variant: string | undefined,
+  otherUnet: Component | undefined,
+): Promise<Checkpoint> {
   await listCheckpointFolder(folder);
   const modelIndex = await readJsonFile(join(folder, "model_index.json"));
   checkModelIndex(modelIndex, join(folder, "model_index.json"));
@@ -60,20 +70,34 @@ async function openFolder(folder: string, variant: string | undefined): Promise<
   const open = (name: Component["name"]) => openComponent(folder, name, listings[name], variant);
 
   const preset = await readOptionalJsonFile(join(folder, "preset.json"));
-  return {
+  const checkpoint = {
     folder,
     modelIndex,
-    unet: await open("unet"),
+    unet: otherUnet ? { ...otherUnet, config: await readConfig(folder, "unet") } : await open("unet"),
     vae: await open("vae"),
     imageEncoder: await open("image_encoder"),
     schedulerConfig: await readJsonFile(join(folder, "scheduler", "scheduler_config.json")),
     featureExtractorConfig: await readJsonFile(join(folder, "feature_extractor", "preprocessor_config.json")),
     ...(preset && { preset }),
   };
+  return otherUnet ? replaceUnet(checkpoint, otherUnet) : checkpoint;
 }
 
 /** Throws unless a `model_index.json` names the classes that a checkpoint must be made of. */
 export function checkModelIndex(modelIndex: JsonObject, path: string): void {
+  checkPipelineClass(modelIndex, path);
+  for (const [name, accepted] of Object.entries(classNames)) {
+    const entry = modelIndex[name];
+    const className: unknown = Array.isArray(entry) ? entry[1] : undefined;
+    if (typeof className !== "string") refuse(path, `names no class for ${name}, expected ${accepted[0]}`);
+    if (!accepted.some((each) => each === className)) {
+      refuse(path, `names ${printable(className)} for ${name}, expected ${accepted[0]}`);
+    }
+  }
+}
+
+/** Throws when a `model_index.json` is that of another model. */
+export function checkPipelineClass(modelIndex: JsonObject, path: string): void {
   const pipeline = modelIndex._class_name;
   if (pipeline !== "StableVideoDiffusionPipeline") {
     const kind = Object.hasOwn(modelIndex, "text_encoder") ? ", which makes pictures or clips from text" : "";
@@ -82,14 +106,6 @@ export function checkModelIndex(modelIndex: JsonObject, path: string): void {
       path,
       `${got}; expected a StableVideoDiffusionPipeline, such as stabilityai/stable-video-diffusion-img2vid-xt`,
     );
-  }
-  for (const [name, accepted] of Object.entries(classNames)) {
-    const entry = modelIndex[name];
-    const className: unknown = Array.isArray(entry) ? entry[1] : undefined;
-    if (typeof className !== "string") refuse(path, `names no class for ${name}, expected ${accepted[0]}`);
-    if (!accepted.some((each) => each === className)) {
-      refuse(path, `names ${printable(className)} for ${name}, expected ${accepted[0]}`);
-    }
   }
 }
 
@@ -128,15 +144,19 @@ export async function openComponent(
   variant: string | undefined,
 ): Promise<Component> {
   const folder = join(checkpointFolder, name);
-  const [className] = classNames[name];
-  const config = await readJsonFile(join(folder, "config.json"));
-  const ownName = Array.isArray(config.architectures) ? config.architectures[0] : config._class_name;
-  if (ownName !== undefined && ownName !== className) {
-    refuse(join(folder, "config.json"), `is of class ${printable(String(ownName))}, expected ${className}`);
-  }
+  const config = await readConfig(checkpointFolder, name);
   const weightsFile = chooseWeightsFile(fileNames, weightsNamings[name], folder, variant);
   const read = weightsFile.kind === "index" ? readShardedWeights : readSingleWeights;
   return { name, config, ...(await read(folder, weightsFile.name)) };
+}
+
+async function readConfig(checkpointFolder: string, name: Component["name"]): Promise<JsonObject> {
+  const path = join(checkpointFolder, name, "config.json");
+  const [className] = classNames[name];
+  const config = await readJsonFile(path);
+  const ownName = Array.isArray(config.architectures) ? config.architectures[0] : config._class_name;
+  if (ownName === undefined || ownName === className) return config;
+  return refuse(path, `is of class ${printable(String(ownName))}, expected ${className}`);
 }
 
 function refuse(where: string, problem: string): never {

@@ -4,21 +4,12 @@
  * Stricter than `JSON.parse`: the text must be valid UTF-8, a name may be given once per object, and nesting is limited.
  * A caller that knows the layout reads into its own structure, so nothing else is allocated.
  */
-import { StillmotionError } from "../errors.ts";
+import { fail, type JsonCursor, seen, skipSpace } from "./json-cursor.ts";
+import { decode, quote, readString } from "./json-string.ts";
 import { printable } from "./printable.ts";
 
-/** A place in a JSON text. The functions below move `position`. */
-export interface JsonCursor {
-  readonly bytes: Uint8Array;
-  position: number;
-  /** What the text is, for messages: usually the path of its file. */
-  readonly where: string;
-}
-
 const maxDepth = 64;
-const quote = 0x22;
-const backslash = 0x5c;
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Reads a whole text that must be one JSON object. Throws `invalid-checkpoint`. */
 export function parseJsonObject(bytes: Uint8Array, where: string): Record<string, unknown> {
   const cursor: JsonCursor = { bytes, position: startsWithByteOrderMark(bytes) ? 3 : 0, where };
@@ -52,28 +43,6 @@ export function readItems(cursor: JsonCursor, onItem: () => void): void {
   expect(cursor, "]");
 }
 
-/** Reads a string. */
-export function readString(cursor: JsonCursor): string {
-  skipSpace(cursor);
-  const { bytes } = cursor;
-  if (bytes[cursor.position] !== quote) fail(cursor, `expected a string but found ${seen(cursor)}`);
-  const start = cursor.position + 1;
-  let end = start;
-  let hasEscapes = false;
-  for (; bytes[end] !== quote; end++) {
-    const byte = bytes[end];
-    if (byte === undefined) fail(cursor, "the string that starts here has no end");
-    if (byte < 0x20) fail(cursor, "a string holds a control character", end);
-    if (byte === backslash) {
-      hasEscapes = true;
-      end++; // what follows cannot end the string
-    }
-  }
-  const text = hasEscapes ? withoutEscapes(cursor, start, end) : decode(cursor, start, end);
-  cursor.position = end + 1;
-  return text;
-}
-
 /** Reads a whole number of 0 or more that JavaScript holds exactly. */
 export function readCount(cursor: JsonCursor): number {
   skipSpace(cursor);
@@ -98,12 +67,6 @@ export function readCount(cursor: JsonCursor): number {
 export function expectEnd(cursor: JsonCursor): void {
   skipSpace(cursor);
   if (cursor.position < cursor.bytes.length) fail(cursor, `expected the end but found ${seen(cursor)}`);
-}
-
-/** Throws `invalid-checkpoint` with the place in the text. */
-export function fail(cursor: JsonCursor, problem: string, position = cursor.position): never {
-  const place = lineAndColumn(cursor.bytes, position);
-  throw new StillmotionError("invalid-checkpoint", `${cursor.where}: cannot be read at ${place}: ${problem}`);
 }
 
 function readValue(cursor: JsonCursor, depth: number): unknown {
@@ -145,18 +108,6 @@ function readLiteral(cursor: JsonCursor): unknown {
   return Number(text);
 }
 
-function withoutEscapes(cursor: JsonCursor, start: number, end: number): string {
-  let text: string | undefined;
-  try {
-    text = JSON.parse(decode(cursor, start - 1, end + 1));
-  } catch (cause) {
-    if (cause instanceof StillmotionError) throw cause;
-  }
-  if (text === undefined) fail(cursor, "the string that starts here has an escape that JSON does not know");
-  if (!text.isWellFormed()) fail(cursor, "the string that starts here holds half of a surrogate pair");
-  return text;
-}
-
 function expect(cursor: JsonCursor, character: string): void {
   if (!accept(cursor, character)) fail(cursor, `expected ${JSON.stringify(character)} but found ${seen(cursor)}`);
 }
@@ -168,28 +119,6 @@ function accept(cursor: JsonCursor, character: string): boolean {
   return true;
 }
 
-function skipSpace(cursor: JsonCursor): void {
-  for (;;) {
-    const byte = cursor.bytes[cursor.position];
-    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
-    cursor.position++;
-  }
-}
-
-function decode(cursor: JsonCursor, start: number, end: number): string {
-  const { bytes } = cursor;
-  // Several times faster than the decoder for short names, which most strings are.
-  let text = "";
-  let at = start;
-  for (; at < end && end - start <= 12 && bytes[at]! < 0x80; at++) text += String.fromCharCode(bytes[at]!);
-  if (at === end) return text;
-  try {
-    return utf8.decode(bytes.subarray(start, end));
-  } catch {
-    return fail(cursor, "the text is not valid UTF-8", start);
-  }
-}
-
 function isLiteralByte(byte = 0): boolean {
   const letter = byte | 0x20;
   return (letter >= 0x61 && letter <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || [0x2b, 0x2d, 0x2e].includes(byte);
@@ -197,25 +126,4 @@ function isLiteralByte(byte = 0): boolean {
 
 function startsWithByteOrderMark(bytes: Uint8Array): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-}
-
-/** The next few characters, for a message. */
-function seen(cursor: JsonCursor, start = cursor.position): string {
-  if (start >= cursor.bytes.length) return "the end";
-  let text = "";
-  for (const byte of cursor.bytes.subarray(start, start + 12)) {
-    if (text !== "" && (byte <= 0x20 || byte === 0x2c)) break;
-    text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `<${byte.toString(16).padStart(2, "0")}>`;
-  }
-  return text.includes('"') ? text : `"${text}"`;
-}
-
-function lineAndColumn(bytes: Uint8Array, position: number): string {
-  let line = 1;
-  let lineStart = 0;
-  for (let at = bytes.indexOf(0x0a); at >= 0 && at < position; at = bytes.indexOf(0x0a, at + 1)) {
-    line++;
-    lineStart = at + 1;
-  }
-  return `line ${line}, column ${position - lineStart + 1}`;
 }

@@ -3,11 +3,14 @@
  *
  * The format: a little-endian 64-bit length, a JSON header of that length, then the data of all tensors without holes
  * (https://github.com/huggingface/safetensors#format). Everything in the header is hostile until checked. Beyond what the
- * official reader refuses, this one also refuses names given twice, unknown fields and headers above 25 MB.
+ * official reader refuses, this one also refuses names given twice, unknown fields and headers above 25 MB. Reading never
+ * holds more than four times the header's own length, and a megabyte.
  */
 import { StillmotionError } from "../errors.ts";
 import { type DataType, elementCount } from "../tensor.ts";
-import { expectEnd, fail, type JsonCursor, readCount, readItems, readMembers, readString } from "./json-reader.ts";
+import { fail, type JsonCursor } from "./json-cursor.ts";
+import { expectEnd, readCount, readItems, readMembers } from "./json-reader.ts";
+import { readString } from "./json-string.ts";
 import { printable } from "./printable.ts";
 
 /** Where one tensor lies in its file. */
@@ -29,13 +32,14 @@ export interface SafetensorsHeader {
 
 /** The longest header that is read; the header of a 1.5 B UNet takes 0.2 MB. */
 const maxHeaderBytes = 25_000_000;
-/** The most axes a tensor may have, as in torch. */
-const maxAxes = 64;
-/** The most texts in the metadata: what is kept of them takes several times the memory of their JSON. */
-const maxMetadataTexts = 65_536;
+/** Published files have some thousands, of five axes at most. */
+const maxTensors = 65_536;
+const maxAxes = 16;
+/** What is kept of a short text takes eight times the memory of its JSON. */
+const maxMetadataTexts = 2048;
 
 /** Bits of one element, for every number format that the official library 0.8 knows. */
-const bitsPerElement: Readonly<Record<string, number>> = {
+const bitsPerElement = {
   BOOL: 8,
   F4: 4,
   F6_E2M3: 6,
@@ -59,6 +63,9 @@ const bitsPerElement: Readonly<Record<string, number>> = {
   I64: 64,
   U64: 64,
 };
+
+/** By name. Tensors share the name here, so that none keeps one of its own in memory. */
+const numberFormats = new Map(Object.entries(bitsPerElement).map(([name, bits]) => [name, { name, bits }]));
 
 /** The formats that tensors in memory and weights in graphs may have. */
 export const dataTypes: Readonly<Record<string, DataType>> = {
@@ -131,7 +138,7 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number,
   if (cursor.bytes.length === 0) refuse(where, "its header is empty");
 
   const found: { metadata?: Record<string, string> } = {};
-  let entries = new Map<string, SafetensorsEntry>();
+  const entries = new Map<string, SafetensorsEntry>();
   let inOrder = true;
   let previousEnd = dataStart;
   const scratch: number[] = [];
@@ -141,6 +148,7 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number,
       found.metadata = readMetadata(cursor);
       return;
     }
+    if (entries.size === maxTensors) refuse(where, `its header names more than ${maxTensors} tensors`);
     if (entries.has(name)) refuse(where, `its header names the tensor ${printable(name)} twice`);
     const entry = readEntry(cursor, name, dataStart, scratch, where);
     inOrder &&= entry.offset >= previousEnd;
@@ -150,8 +158,10 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileSizeBytes: number,
   expectEnd(cursor);
 
   if (!inOrder) {
-    const sorted = [...entries].sort(([, a], [, b]) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
-    entries = new Map(sorted);
+    const sorted = [...entries.values()];
+    entries.clear(); // before the sorting, which needs memory of its own
+    sorted.sort((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
+    for (const entry of sorted) entries.set(entry.name, entry);
   }
   checkLayout(entries, dataStart, fileSizeBytes, where);
   return { entries, metadata: found.metadata ?? {} };
@@ -189,12 +199,12 @@ function readEntry(
     refuse(where, `${printable(name)} has ${offsets.length} data_offsets, expected a start and an end`);
   }
 
-  const elementBits = Object.hasOwn(bitsPerElement, dtype) ? bitsPerElement[dtype]! : undefined;
-  if (elementBits === undefined) {
-    const known = Object.keys(bitsPerElement).join(", ");
+  const format = numberFormats.get(dtype);
+  if (format === undefined) {
+    const known = [...numberFormats.keys()].join(", ");
     refuse(where, `${printable(name)} has dtype ${printable(dtype)}, expected one of ${known}`);
   }
-  const expectedBits = elementCount(shape) * elementBits;
+  const expectedBits = elementCount(shape) * format.bits;
   const described = () => `${printable(name)} of dtype ${dtype} and shape [${shape.join(", ")}]`;
   // Past 2^53 a product of floats only rounds, so it cannot fall back below.
   if (!(expectedBits <= Number.MAX_SAFE_INTEGER)) refuse(where, `${described()} is larger than any file`);
@@ -204,7 +214,7 @@ function readEntry(
     const held = `its data_offsets [${start}, ${end}] hold ${end - start}`;
     refuse(where, `${described()} needs ${expectedBits / 8} bytes, ${held}`);
   }
-  return { name, dtype, shape, offset: dataStart + start, sizeBytes: end - start };
+  return { name, dtype: format.name, shape, offset: dataStart + start, sizeBytes: end - start };
 }
 
 /** Reads an array of counts. It is gathered in `scratch`, so that the result takes no more memory than it needs. */

@@ -1,7 +1,7 @@
 /** What does a checkpoint hold that may be damaged? Every part that can be read, and every problem met on the way. */
 import { join } from "node:path";
 import { StillmotionError } from "../errors.ts";
-import { checkModelIndex, listComponent, openCheckpoint, openComponent } from "./checkpoint.ts";
+import { checkModelIndex, checkPipelineClass, listComponent, openCheckpoint, openComponent } from "./checkpoint.ts";
 import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
 import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { assumptionsOf, imageEncoderOfFile, readWeightsFile, unetOfFile, vaeOfFile } from "./single-file/open-file.ts";
@@ -23,7 +23,7 @@ export interface CheckpointSurvey {
 /**
  * As {@link openCheckpoint}, but goes on after a problem.
  *
- * @throws StillmotionError when the path is no checkpoint's folder or file at all
+ * @throws StillmotionError when the path is no checkpoint's folder or file at all, or that of another model
  */
 export async function surveyCheckpoint(path: string, options: { variant?: string } = {}): Promise<CheckpointSurvey> {
   return (await isFile(path)) ? surveyFile(path, options) : surveyFolder(path, options);
@@ -67,7 +67,11 @@ async function surveyFolder(folder: string, options: { variant?: string }): Prom
   await listCheckpointFolder(folder);
   const { attempt, problems } = collector();
   const indexPath = join(folder, "model_index.json");
-  await attempt(async () => checkModelIndex(await readJsonFile(indexPath), indexPath));
+  const modelIndex = await attempt(() => readJsonFile(indexPath));
+  if (modelIndex) {
+    checkPipelineClass(modelIndex, indexPath); // of another model, nothing else would make sense
+    await attempt(() => checkModelIndex(modelIndex, indexPath));
+  }
   const components: Component[] = [];
   for (const name of ["image_encoder", "vae", "unet"] as const) {
     const component = await attempt(async () =>

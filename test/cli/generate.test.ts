@@ -1,9 +1,19 @@
-import { readdir, readFile } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readClipMetadata } from "../../src/video/read-metadata.ts";
 import { readSafetensors } from "../../src/weights/safetensors-file.ts";
-import { jsonLines, otherPicture, picture, scratchFolder, small, start, stillmotion } from "./command.ts";
+import {
+  checkpoint,
+  jsonLines,
+  otherPicture,
+  picture,
+  scratchFolder,
+  small,
+  start,
+  stillmotion,
+  stillmotionHere,
+} from "./command.ts";
 
 const formats = ["mp4", "gif", "webp", "png", "safetensors"];
 
@@ -22,7 +32,13 @@ it("writes a clip in every format, and the same seed gives the same bytes, quiet
   for (const format of formats) {
     const { settings, ...clip } = await readClipMetadata(join(folder, `first.${format}`));
     expect(clip).toEqual({ format, width: 64, height: 64, frames: 2, fps: 7 });
-    expect(settings).toMatchObject({ seed: 7, fit: "crop", numInferenceSteps: 1, model: "two-levels-fp32" });
+    expect(settings).toMatchObject({
+      seed: 7,
+      fit: "crop",
+      numInferenceSteps: 1,
+      model: "two-levels-fp32",
+      dtype: "fp32",
+    });
     expect(settings).toMatchObject({ stillmotionVersion: expect.any(String), onnxruntimeVersion: "1.30.0" });
   }
   const { tensors } = await readSafetensors(join(folder, "first.safetensors"));
@@ -35,6 +51,52 @@ it("writes a clip in every format, and the same seed gives the same bytes, quiet
     const [bytes, bytesAgain] = [name, name.replace("first", "again")].map((each) => readFile(join(folder, each)));
     expect((await bytes!).equals(await bytesAgain!), name).toBe(true);
   }
+});
+
+it("samples a UNet of AnimateLCM as it was made for, and the clip says so", async () => {
+  const folder = await scratchFolder();
+  const unet = join(folder, "AnimateLCM-SVD-xt.safetensors");
+  await cp(join(checkpoint, "unet", "diffusion_pytorch_model.safetensors"), unet);
+  const args = ["generate", picture, "-o", join(folder, "clip.gif"), ...small.slice(0, -2), "--unet", unet];
+  const { code, stderr } = await stillmotionHere(args);
+  expect(code).toBe(0);
+  expect(stderr).toContain("two-levels-fp32: 2 frames of 64x64, 4 steps, preset animate-lcm\n");
+  const { settings } = await readClipMetadata(join(folder, "clip.gif"));
+  expect(settings).toMatchObject({
+    unet: "AnimateLCM-SVD-xt.safetensors",
+    preset: "animate-lcm",
+    scheduler: "animate-lcm",
+    numInferenceSteps: 4,
+    minGuidanceScale: 1,
+    maxGuidanceScale: 1,
+  });
+  expect(await stillmotionHere([...args, "--steps", "1", "--preset", "diffusers"])).toMatchObject({ code: 0 });
+  expect((await readClipMetadata(join(folder, "clip.gif"))).settings).toMatchObject({
+    preset: "diffusers",
+    scheduler: "euler",
+    maxGuidanceScale: 3,
+  });
+  const asked = ["--steps", "2", "--max-guidance-scale", "1.2"];
+  expect(await stillmotionHere([...args, ...asked])).toMatchObject({ code: 0 });
+  expect((await readClipMetadata(join(folder, "clip.gif"))).settings).toMatchObject({
+    scheduler: "animate-lcm",
+    numInferenceSteps: 2,
+    maxGuidanceScale: 1.2,
+  });
+});
+
+it("takes the options of speed and memory, and stores those that shape the run", async () => {
+  const path = join(await scratchFolder(), "clip.gif");
+  const flags = ["--cache-interval", "2", "--guidance-interval", "0.5,900", "--chunk-feed-forward", "3"];
+  const args = ["generate", picture, "-o", path, ...small, "--steps", "2", ...flags, "--offload", "none"];
+  const { code, stderr } = await stillmotion(args);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  for (const stage of ["image encoder", "vae encoder", "unet", "vae decoder"]) {
+    expect(stderr).toMatch(new RegExp(`^${stage}: [\\d.]+ (m?s|min)$`, "m"));
+  }
+  const { settings } = await readClipMetadata(path);
+  expect(settings).toMatchObject({ cacheInterval: 2, guidanceInterval: [0.5, 900], chunkFeedForward: 3 });
+  expect(settings).not.toHaveProperty("offload");
 });
 
 it("streams events that a program can read, and nothing else", async () => {

@@ -66,6 +66,12 @@ it("shows a UNet alone, as AnimateLCM-SVD-xt is published", async () => {
 it.each([
   ["a LoRA", ["unet.a.attn1.to_q.lora_A.weight", "unet.a.attn1.to_q.lora_B.weight"], 0, "LoRA, to give with --lora"],
   [
+    "a LoRA of a diffusion transformer",
+    ["transformer.blocks.0.attn.to_q.lora_A.weight", "transformer.blocks.0.attn.to_q.lora_B.weight"],
+    1,
+    "LoRA for a diffusion transformer, such as FLUX or Wan\n",
+  ],
+  [
     "a text-to-image checkpoint",
     ["model.diffusion_model.input_blocks.0.0.weight", "cond_stage_model.transformer.weight"],
     1,
@@ -79,6 +85,34 @@ it.each([
   const { code, stdout } = await stillmotionHere(["inspect", path]);
   expect(stdout).toContain(`${path}: ${message}`);
   expect(code).toBe(expectedCode);
+});
+
+it("says for which model a LoRA was made, and that it cannot be used", async () => {
+  const path = join(await scratchFolder(), "style.safetensors");
+  const matrix = (rows: number, columns: number) =>
+    ({ dtype: "float32", shape: [rows, columns], data: new Float32Array(rows * columns) }) as const;
+  const key = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k";
+  await writeTensors(path, { [`${key}.lora_down.weight`]: matrix(4, 768), [`${key}.lora_up.weight`]: matrix(320, 4) });
+  expect(await stillmotionHere(["inspect", path])).toEqual({
+    code: 1,
+    stdout:
+      `${path}: LoRA for Stable Diffusion 1\nchanges 1 layer of unet, rank 4, F32\n\n` +
+      `1 problem:\n  ${path}: looks like a LoRA for Stable Diffusion 1\n`,
+    stderr: "",
+  });
+});
+
+it("says of a folder that it is another model's, and nothing about what that lacks", async () => {
+  const folder = await scratchFolder();
+  const index = { _class_name: "StableDiffusionXLPipeline", text_encoder: ["transformers", "CLIPTextModel"] };
+  await writeFile(join(folder, "model_index.json"), JSON.stringify(index));
+  expect(await stillmotionHere(["inspect", folder])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr:
+      `error: ${folder}/model_index.json: is of class StableDiffusionXLPipeline, which makes pictures or clips from text; ` +
+      "expected a StableVideoDiffusionPipeline, such as stabilityai/stable-video-diffusion-img2vid-xt\n",
+  });
 });
 
 it("says that a file is half a download, or a pickle", async () => {

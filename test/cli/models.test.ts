@@ -43,7 +43,8 @@ it("makes a clip with a model of the hub, downloaded when first used and never a
   const again = await stillmotion([...args, "--local-files-only", "--json"], { env });
   expect(again).toMatchObject({ code: 0, stderr: "" });
   expect(jsonLines(again.stdout)).toContainEqual(expect.objectContaining({ event: "start", model: repository }));
-  expect(again.stdout).not.toContain('"event":"download"');
+  const told = jsonLines(again.stdout).filter(({ event }) => event === "download");
+  expect(told.map(({ status }) => status)).toEqual(["ready"]);
   expect((await readFile(clip)).equals(bytes)).toBe(true);
 });
 
@@ -119,6 +120,15 @@ it("shows what is incomplete and what belongs to others", async () => {
   await mkdir(other, { recursive: true });
   await writeFile(join(other, "config.json"), "12345");
   const { stdout } = await stillmotionHere(["models"]);
+  expect(await stillmotionHere(["models", "verify", "svd"])).toEqual({
+    code: 1,
+    stdout:
+      `${repository}: 8 of 8 files sound\n` +
+      `  main ${commit.slice(0, 7)}: incomplete: unet: holds config.json; expected diffusion_pytorch_model.safetensors, ` +
+      "diffusion_pytorch_model.fp16.safetensors or diffusion_pytorch_model.safetensors.index.json: is the download complete?, 1.7 MB\n" +
+      "to complete it: stillmotion models pull svd\n",
+    stderr: "",
+  });
   expect(stdout).toMatch(/ {2}main \w{7}: incomplete: unet: holds config\.json; expected .*, 1\.7 MB\n/);
   expect(stdout).toMatch(/\n1 model of other kinds, 5 bytes\n/);
 });
@@ -165,17 +175,38 @@ it("stops a download on Ctrl-C, keeps what came, and goes on with the next call"
 });
 
 it.each([
+  ["--lora missing.safetensors", 1, "missing.safetensors: cannot be opened"],
+  ["--unet missing.safetensors", 1, "missing.safetensors: is missing"],
+  ["--unet test/weights/lora/golden/kohya.safetensors", 1, "is a LoRA, not a UNet: give it with --lora"],
+  ["--preset offical", 2, '--preset is "offical", expected official or diffusers'],
+  ["--dtype fp8", 1, '--dtype is "fp8"'],
+  ["--device moon", 1, '--device is "moon"'],
+])("says what is wrong with %s before anything is downloaded", async (words, code, message) => {
+  const { hub } = await scene();
+  const args = ["generate", picture, "-o", "clip.mp4", "--model", "svd", ...words.split(" ")];
+  const outcome = await stillmotionHere(args);
+  expect(outcome).toMatchObject({ code, stdout: "" });
+  expect(outcome.stderr).toContain(message);
+  expect(hub.requests).toEqual([]);
+});
+
+it.each([
   [
     "generate --model ./nowhere",
     1,
     "./nowhere: there is no such folder; expected a folder in diffusers layout, a file",
   ],
-  ["generate --model svd-xt --local-files-only", 1, "and --local-files-only (or HF_HUB_OFFLINE) forbids to download"],
+  [
+    "generate --model svd-xt --local-files-only",
+    1,
+    "and nothing may be downloaded here (as with --local-files-only or HF_HUB_OFFLINE)",
+  ],
   [
     "generate --model test/checkpoints/two-levels-fp32 --revision main",
     2,
     "and revision main is for models of the hub",
   ],
+  ["generate --revision main", 2, "tiny is a path, and revision main is for models of the hub; leave it out"],
   ["models pull ./svd", 1, "./svd: there is no such folder"],
   ["models pull svd --revision ../x", 2, "--revision is ../x, expected a branch, a tag or a commit such as main"],
   ["models pull someone/other", 1, "answered 404: there is no such model"],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { openScratchSpace, temporaryFolder } from "../../src/engine/scratch.ts";
 import { StillmotionError } from "../../src/errors.ts";
-import { tinyFileSystem } from "../support/tiny-file-system.ts";
+import { smallFileSystem } from "../support/small-file-system.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -50,7 +50,7 @@ describe.each([
 });
 
 it("holds in memory no more than it may, all scratches together", async ({ skip }) => {
-  const small = await tinyFileSystem();
+  const small = await smallFileSystem("2m");
   if (small === undefined) return skip("only root can make a small file system");
   const space = openScratchSpace(small, { inMemoryBytes: 5e6 });
   const first = await space.create(1e6); // 4 MB, twice the disk
@@ -72,7 +72,7 @@ describe("without room", () => {
   });
 
   it("says so in the middle of writing", async ({ skip }) => {
-    const small = await tinyFileSystem();
+    const small = await smallFileSystem("2m");
     if (small === undefined) return skip("only root can make a small file system");
     const space = openScratchSpace(small, onDisk);
     const [first, second] = await Promise.all([space.create(4e5), space.create(4e5)]); // 1.6 MB of 2 MB, twice

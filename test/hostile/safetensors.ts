@@ -1,15 +1,10 @@
-/**
- * Which .safetensors files are hostile or broken? By name, with what the reader must say.
- *
- * `official` is what safetensors 0.8.0 for Python does with the same bytes (`safetensors.deserialize`).
- */
+/** Which .safetensors files are hostile or broken? By name, with what the reader must say. */
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 
 export interface HostileFile {
   readonly bytes: Uint8Array;
   readonly code: "invalid-checkpoint" | "unsupported";
   readonly message: string;
-  readonly official: "reads" | "refuses";
 }
 
 /** A file from the text or bytes of its header, and its data. */
@@ -30,8 +25,8 @@ const knownDtypes =
   "BOOL, F4, F6_E2M3, F6_E3M2, U8, I8, F8_E5M2, F8_E4M3, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, I16, U16, F16, BF16, I32, U32, " +
   "F32, C64, F64, I64, U64";
 
-function refused(bytes: Uint8Array, message: string, official: HostileFile["official"] = "refuses"): HostileFile {
-  return { bytes, code: "invalid-checkpoint", message, official };
+function refused(bytes: Uint8Array, message: string): HostileFile {
+  return { bytes, code: "invalid-checkpoint", message };
 }
 
 /** What a header says that breaks at this column. */
@@ -75,7 +70,6 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
   "header-after-a-space": refused(
     safetensorsFile(" {}"),
     'x: is not a .safetensors file: its header does not start with "{"',
-    "reads",
   ),
   "header-after-a-byte-order-mark": refused(
     safetensorsFile("\ufeff{}"),
@@ -117,7 +111,6 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
   "names-given-twice": refused(
     safetensorsFile(`{"a":${tensor(0, 4)},"a":${tensor(0, 4)}}`, 4),
     "x: its header names the tensor a twice",
-    "reads",
   ),
   "names-given-twice-by-an-escape": refused(
     safetensorsFile(`{"a":${tensor(0, 4)},"\\u0061":${tensor(4, 8)}}`, 8),
@@ -130,21 +123,21 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
   "metadata-key-given-twice": refused(
     safetensorsFile('{"__metadata__":{"a":"1","a":"2"}}'),
     badJson(30, "__metadata__ has a twice"),
-    "reads",
   ),
   "metadata-with-a-number": refused(
     safetensorsFile('{"__metadata__":{"a":1}}'),
     badJson(22, 'expected a string but found "1}}"'),
   ),
   "metadata-with-too-many-texts": refused(
-    safetensorsFile(`{"__metadata__":{${Array.from({ length: 65_537 }, (_, i) => `"${i}":""`).join()}}}`),
-    badJson(709_812, "more than 65536 texts in __metadata__"),
-    "reads",
+    safetensorsFile(`{"__metadata__":{${Array.from({ length: 2049 }, (_, i) => `"${i}":""`).join()}}}`),
+    badJson(19_395, "more than 2048 texts in __metadata__"),
   ),
-  "metadata-null": refused(
-    safetensorsFile('{"__metadata__":null}'),
-    badJson(17, 'expected "{" but found "null}"'),
-    "reads",
+  "metadata-null": refused(safetensorsFile('{"__metadata__":null}'), badJson(17, 'expected "{" but found "null}"')),
+  "tensors-too-many": refused(
+    safetensorsFile(
+      `{${Array.from({ length: 65_537 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join()}}`,
+    ),
+    "x: its header names more than 65536 tensors",
   ),
   "deep-nesting": refused(
     safetensorsFile(`{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`),
@@ -154,11 +147,7 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
     one(`"dtype":"F32","shape":${"[".repeat(100_000)}`),
     badJson(30, 'expected a whole number of 0 or more but found "[[[[[[[[[[[["'),
   ),
-  "entry-as-array": refused(
-    safetensorsFile('{"a":["F32",[1],[0,4]]}', 4),
-    badJson(6, 'expected "{" but found ["F32"'),
-    "reads",
-  ),
+  "entry-as-array": refused(safetensorsFile('{"a":["F32",[1],[0,4]]}', 4), badJson(6, 'expected "{" but found ["F32"')),
   "no-dtype": refused(one('"shape":[1],"data_offsets":[0,4]'), "x: a has no dtype in the header"),
   "no-shape": refused(one('"dtype":"F32","data_offsets":[0,4]'), "x: a has no shape in the header"),
   "no-offsets": refused(one('"dtype":"F32","shape":[1]'), "x: a has no data_offsets in the header"),
@@ -169,7 +158,6 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
   "field-unknown": refused(
     one('"dtype":"F32","shape":[1],"data_offsets":[0,4],"stride":[1]'),
     badJson(63, "a has the field stride, which the format does not have"),
-    "reads",
   ),
   "dtype-unknown": refused(
     one('"dtype":"F31","shape":[1],"data_offsets":[0,4]'),
@@ -213,8 +201,7 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
   ),
   "shape-with-a-million-axes": refused(
     one(`"dtype":"F32","shape":[${"1,".repeat(999_999)}1],"data_offsets":[0,4]`),
-    badJson(158, "more than 64 numbers in an array"),
-    "reads",
+    badJson(62, "more than 16 numbers in an array"),
   ),
   "shape-does-not-fit-offsets": refused(
     one('"dtype":"F32","shape":[2],"data_offsets":[0,4]'),
@@ -264,25 +251,21 @@ export const hostileFiles: Readonly<Record<string, HostileFile>> = {
     bytes: text("PK\u0003\u0004\0\0\b\b\0\0\0\0\0\0"),
     code: "unsupported",
     message: pickled,
-    official: "refuses",
   },
   "pickle-bare": {
     bytes: new Uint8Array([0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20]),
     code: "unsupported",
     message: pickled,
-    official: "refuses",
   },
   "pickle-of-five-bytes": {
     bytes: new Uint8Array([0x80, 0x02, 0x4e, 0x71, 0x2e]),
     code: "unsupported",
     message: pickled,
-    official: "refuses",
   },
   "gguf-model": {
     bytes: text("GGUF\u0003\0\0\0\0\0\0\0\0\0\0\0"),
     code: "unsupported",
     message: "x: is a GGUF file; use the checkpoint's .safetensors files",
-    official: "refuses",
   },
   "git-lfs-pointer": refused(
     text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3046000000\n"),

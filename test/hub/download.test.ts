@@ -1,5 +1,5 @@
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve as resolvePath } from "node:path";
 import { expect, it } from "vitest";
 import { linkBlob } from "../../src/hub/cache-folder.ts";
 import type { DownloadEvent } from "../../src/hub/progress.ts";
@@ -80,8 +80,24 @@ it("serves the pipeline by name", async () => {
   expect(events.at(-1)).toMatchObject({ status: "ready", model: repository });
 });
 
-it("asks for the list only when everything is there, and for nothing when the commit is named", async () => {
+it("fetches no UNet where another file takes its place", async () => {
   const { hub, cacheFolder, resolve } = await scene();
+  const weights = "unet/diffusion_pytorch_model.safetensors";
+  const unet = join("test/checkpoints/two-levels-fp32", weights);
+  const options = { endpoint: hub.endpoint, cacheFolder };
+  await using pipeline = await StableVideoDiffusionPipeline.fromPretrained("svd", { unet, hub: options });
+  expect(hub.asked().sort()).toEqual(needed.filter((path) => path !== weights));
+  expect(pipeline.checkpoint.unet.weightsFolder).toBe(resolvePath("test/checkpoints/two-levels-fp32/unet"));
+  expect(pipeline.checkpoint.unet.config).toMatchObject({ num_frames: 3 });
+  hub.requests.length = 0;
+  expect(await resolve({ withoutWeights: ["unet"], localFilesOnly: true })).toContain(commit);
+  expect(await messageOf(resolve({ localFilesOnly: true }))).toMatch(/is not complete in the cache .* \(unet: holds /);
+  await resolve();
+  expect(hub.asked()).toEqual([weights]);
+});
+
+it("asks for the list only when everything is there, and for nothing when the commit is named", async () => {
+  const { hub, cacheFolder, resolve, events } = await scene();
   const folder = await resolve();
   await rm(join(cacheFolder, ".locks"), { recursive: true });
   hub.requests.length = 0;
@@ -89,9 +105,13 @@ it("asks for the list only when everything is there, and for nothing when the co
   expect((await readdir(cacheFolder)).filter((name) => name === ".locks")).toEqual([]); // nothing was written
   expect(hub.requests.map(({ path }) => path)).toEqual([`/api/models/${repository}/revision/main?blobs=true`]);
   hub.requests.length = 0;
+  events.length = 0;
   expect(await resolve({ revision: commit })).toBe(folder);
   expect(await resolve({ name: `${repository}@${commit}` })).toBe(folder);
+  expect(await resolve({ localFilesOnly: true })).toBe(folder);
   expect(hub.requests).toEqual([]);
+  const ready = { status: "ready", name: repository, task: "image-to-video", model: repository };
+  expect(events).toEqual([ready, ready, ready]);
 });
 
 it("reads which shards there are from the index, and takes the variant that is asked for", async () => {
@@ -128,10 +148,29 @@ it("does without the hub when it cannot be reached and the model is there", asyn
   expect(await messageOf(resolve({ variant: "fp16" }))).toMatch(/the connection was refused; check the network/);
 });
 
+it("keeps to the older commit until the newer one is whole", async () => {
+  const { hub, resolve } = await scene();
+  const older = await resolve();
+  const newer = "f".repeat(40);
+  const path = "vae/diffusion_pytorch_model.safetensors";
+  const { bytes, isLarge } = hub.files.get(path)!;
+  hub.files.set(path, { bytes: Buffer.concat([bytes, Buffer.from("longer")]), isLarge });
+  hub.commit = newer;
+  hub.misbehave = ({ host }, response) => {
+    if (host === "store") response.destroy();
+    return host === "store";
+  };
+  expect(await messageOf(resolve())).toMatch(/the connection was dropped/);
+  expect(await resolve({ localFilesOnly: true })).toBe(older);
+  hub.misbehave = () => false;
+  expect(await resolve()).toContain(newer);
+  expect(await resolve({ localFilesOnly: true })).toContain(newer);
+});
+
 it("asks nobody when only local files may be used", async () => {
   const { hub, cacheFolder, resolve } = await scene();
   expect(await messageOf(resolve({ localFilesOnly: true }))).toBe(
-    `${repository} is not in the cache ${cacheFolder} at revision main, and localFilesOnly (or HF_HUB_OFFLINE) forbids to download; ` +
+    `${repository} is not in the cache ${cacheFolder} at revision main, and nothing may be downloaded here (as with localFilesOnly or HF_HUB_OFFLINE); ` +
       `run "stillmotion models pull ${repository}" while there is a network`,
   );
   const folder = await resolve();

@@ -25,7 +25,8 @@ export interface FakeHub {
   readonly endpoint: string;
   readonly store: string;
   readonly repository: string;
-  readonly commit: string;
+  /** That `main` stands for. */
+  commit: string;
   readonly files: Map<string, ServedFile>;
   readonly requests: HubRequest[];
   /** Called for each request first; true when it has answered. */
@@ -95,14 +96,14 @@ export function hashOf({ bytes, isLarge }: ServedFile): string {
 }
 
 /** What the hub's API says of the repository. */
-function listingOf(hub: Pick<FakeHub, "files">): Record<string, unknown> {
+function listingOf(hub: Pick<FakeHub, "files" | "commit">): Record<string, unknown> {
   const siblings = [...hub.files].map(([rfilename, file]) => ({
     rfilename,
     size: file.bytes.length,
     blobId: hashOf({ ...file, isLarge: false }),
     ...(file.isLarge && { lfs: { sha256: hashOf(file), size: file.bytes.length, pointerSize: 134 } }),
   }));
-  return { id: repository, sha: commit, gated: false, private: false, siblings };
+  return { id: repository, sha: hub.commit, gated: false, private: false, siblings };
 }
 
 export function sendJson(response: ServerResponse, value: unknown): void {
@@ -136,7 +137,7 @@ function answerAsHub(hub: FakeHub, request: HubRequest, response: ServerResponse
     sendJson(response, listingOf(hub));
     return;
   }
-  const isFile = [commit, "main"].some((revision) => path.startsWith(`/${repository}/resolve/${revision}/`));
+  const isFile = [hub.commit, "main"].some((revision) => path.startsWith(`/${repository}/resolve/${revision}/`));
   const name = isFile ? fileOf(path) : "";
   const file = hub.files.get(name);
   if (!file) {
@@ -144,7 +145,7 @@ function answerAsHub(hub: FakeHub, request: HubRequest, response: ServerResponse
     return;
   }
   const etag = `"${hashOf(file)}"`;
-  response.setHeader("x-repo-commit", commit);
+  response.setHeader("x-repo-commit", hub.commit);
   if (!file.isLarge) {
     sendFile(file.bytes, etag, request, response);
     return;

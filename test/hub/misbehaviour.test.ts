@@ -1,7 +1,7 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { tinyFileSystem } from "../support/tiny-file-system.ts";
+import { asRoot, smallFileSystem } from "../support/small-file-system.ts";
 import { commit, fileOf, hashOf, type Misbehaviour, repository, sendFile, sendJson } from "./fake-hub.ts";
 import { messageOf, pathsBelow, scene } from "./scene.ts";
 
@@ -255,6 +255,16 @@ it("waits as long as a busy hub asks for", async () => {
   expect(secondAt - firstAt).toBeGreaterThan(950);
 });
 
+it("says how long to wait when a hub asks for more patience than a program should have", async () => {
+  const { hub, resolve } = await scene();
+  hub.misbehave = (_, response) => {
+    response.writeHead(429, { "retry-after": "300" }).end();
+    return true;
+  };
+  expect(await messageOf(resolve())).toMatch(/answered 429: too many requests; try again in 300 s;/);
+  expect(hub.requests).toHaveLength(1);
+});
+
 it("sends the token to the hub and to nobody else", async () => {
   const { hub, resolve } = await scene();
   await resolve({ token });
@@ -391,6 +401,9 @@ it("leaves a part that can be continued when it is stopped", async () => {
   await expect(resolve({ signal: controller.signal })).rejects.toMatchObject({ code: "aborted" });
   expect(incomplete(await cached())).toEqual([`blobs/${hashOf(hub.files.get(unet)!)}.stillmotion.incomplete`]);
   expect(events.at(-1)!.status).not.toBe("ready");
+  expect(await messageOf(resolve({ localFilesOnly: true }))).toMatch(
+    / is in the cache .*, but not whole at revision main, /,
+  );
   hub.requests.length = 0;
   expect((await readFile(join(await resolve(), unet))).equals(bytes)).toBe(true);
   expect(hub.requests.find(({ host }) => host === "store")!.headers.range).toMatch(/^bytes=1[0-5]\d{5}-$/);
@@ -412,10 +425,45 @@ it("refuses an address of the hub and a token that can be none", async () => {
 
 it("says that there is no space before it fetches weights", async ({ skip }) => {
   const { hub, resolve } = await scene();
-  const cacheFolder = await tinyFileSystem();
+  const cacheFolder = await smallFileSystem("2m");
   if (cacheFolder === undefined) return skip("only root can make a small file system");
   expect(await messageOf(resolve({ cacheFolder }))).toMatch(
     /: no space for 6\.6 MB \(\d\.\d MB are free\); free some, or put the cache on another disk \(HF_HOME/,
   );
   expect(hub.requests.filter(({ host }) => host === "store")).toEqual([]);
+});
+
+it("says that the disk became full on the way, and goes on when there is space again", async ({ skip }) => {
+  const { hub, resolve } = await scene();
+  const cacheFolder = await smallFileSystem("9m");
+  if (cacheFolder === undefined) return skip("only root can make a small file system");
+  const other = join(cacheFolder, "other");
+  hub.misbehave = atUnet(async () => {
+    await writeFile(other, Buffer.alloc(5_000_000));
+    return false;
+  });
+  expect(await messageOf(resolve({ cacheFolder }))).toBe(
+    `${cacheFolder}: no space for 4.9 MB (the disk is full); free some, or put the cache on another disk (HF_HOME, or the option cacheFolder)`,
+  );
+  await rm(other);
+  hub.requests.length = 0;
+  expect((await readFile(join(await resolve({ cacheFolder }), unet))).equals(hub.files.get(unet)!.bytes)).toBe(true);
+  expect(hub.requests.find(({ host, path }) => host === "store" && path.includes("unet"))!.headers.range).toBeDefined();
+});
+
+it("says that a cache cannot be written to, wherever that shows", async ({ skip }) => {
+  const { resolve } = await scene();
+  const cacheFolder = await smallFileSystem("9m");
+  if (cacheFolder === undefined) return skip("only root can make a small file system");
+  const folder = await resolve({ cacheFolder });
+  const writable = (how: "ro" | "rw") => asRoot(`mount -o remount,${how}`, cacheFolder);
+  const problem = new RegExp(
+    `^${cacheFolder}: unet/config\\.json cannot be written \\(EROFS: read-only file system\\); choose another folder for the cache`,
+  );
+  await rm(join(folder, "unet/config.json"));
+  writable("ro");
+  expect(await messageOf(resolve({ cacheFolder }))).toMatch(problem); // a link is missing
+  writable("rw");
+  await mkdir(join(folder, "unet/config.json")); // in its place
+  expect(await messageOf(resolve({ cacheFolder }))).toMatch(/unet\/config\.json cannot be written \(/);
 });

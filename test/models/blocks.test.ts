@@ -236,7 +236,7 @@ describe("layers and blocks against the reference", () => {
               ? { hidden_states: result as Value }
               : (result as Record<string, Value>);
           },
-          path,
+          { path },
         );
         for (const [name, output] of Object.entries(outputs)) {
           expectClose(output, clip.expected(name), golden.tolerance, `${variant.name} ${name}`);

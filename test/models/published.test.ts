@@ -1,53 +1,11 @@
 /** Do the networks fit the published checkpoints: every tensor used, every shape as expected? Names and shapes only. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
-import { estimateMemory } from "../../src/onnx/memory.ts";
+import { estimateMemory, memoryOf } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { elementCount } from "../../src/tensor.ts";
-import type { Checkpoint, Component, JsonObject, WeightEntry } from "../../src/weights/types.ts";
-
-interface Listing {
-  readonly config: JsonObject;
-  readonly tensors: Readonly<Record<string, number[]>>;
-}
-
-const listing = JSON.parse(readFileSync(join(import.meta.dirname, "golden", "published.json"), "utf8")) as Record<
-  Component["name"],
-  Listing
->;
-
-function component(name: Component["name"], change: JsonObject = {}): Component {
-  const { config, tensors } = listing[name];
-  const entry = (tensor: string, shape: number[]): WeightEntry => ({
-    name: tensor,
-    dtype: "float16",
-    shape,
-    file: "model.fp16.safetensors",
-    offset: 0,
-    sizeBytes: 2 * elementCount(shape),
-  });
-  return {
-    name,
-    config: { ...config, ...change },
-    weightsFolder: "/nowhere",
-    tensors: new Map(Object.entries(tensors).map(([tensor, shape]) => [tensor, entry(tensor, shape)])),
-  };
-}
-
-function published(unetChange: JsonObject): Checkpoint {
-  return {
-    folder: "/nowhere",
-    modelIndex: {},
-    unet: component("unet", unetChange),
-    vae: component("vae"),
-    imageEncoder: component("image_encoder"),
-    schedulerConfig: {},
-    featureExtractorConfig: {},
-  };
-}
+import { published } from "../support/published.ts";
 
 function operatorCounts(graph: Graph): Record<string, number> {
   const counts = Map.groupBy(graph.nodes, ({ operator }) => operator);
@@ -73,11 +31,13 @@ describe.each([
     expect(graphs.unet.outputs[0]!.shape).toEqual([numFrames, 4, 72, 128]);
     expect(graphs["vae decoder"].outputs[0]!.shape).toEqual([numFrames, 576, 1024, 3]);
     for (const [name, graph] of Object.entries(graphs)) expect(operatorCounts(graph), name).toMatchSnapshot(name);
+    const int8 = readNetworks(published({ num_frames: numFrames }), createCpuFp32Lowering, createCpuInt8Lowering);
+    expect(operatorCounts(int8.write.unet(size).graph), "unet, int8").toMatchSnapshot("unet, int8");
   });
 });
 
 describe("memory estimates", () => {
-  const networks = readNetworks(published({}), createCpuFp32Lowering);
+  const networks = readNetworks(published(), createCpuFp32Lowering);
   const gigabytes = (graph: Graph) => estimateMemory(graph) / 1e9;
 
   it("count the UNet's 1.5 billion parameters in fp32", () => {
@@ -86,19 +46,33 @@ describe("memory estimates", () => {
     expect(small).toBeLessThan(6.5);
   });
 
+  it("count it in int8 twice, as it is while it is loaded", () => {
+    const int8 = readNetworks(published({}), createCpuFp32Lowering, createCpuInt8Lowering);
+    const small = gigabytes(int8.write.unet({ frames: 1, height: 8, width: 8 }).graph);
+    expect(small).toBeGreaterThan(3.2);
+    expect(small).toBeLessThan(3.8);
+  });
+
   it("grow with the frames decoded together", () => {
     const decode = (frames: number) => gigabytes(networks.write.vaeDecoder({ frames, height: 72, width: 128 }).graph);
     expect(decode(2)).toBeGreaterThan(1.7 * decode(1));
     expect(decode(8)).toBeGreaterThan(3.5 * decode(2));
   });
 
-  it("fall with the window that the frames are decoded in, to a fraction of what a chunk takes", () => {
-    const size = { frames: 8, height: 32, width: 56 };
-    const windows = [4, 2, 1].map((window) =>
-      Math.max(...networks.write.vaeDecoderSegments({ ...size, window }).map(({ graph }) => gigabytes(graph))),
-    );
-    const atOnce = gigabytes(networks.write.vaeDecoder(size).graph);
-    for (const [index, bytes] of windows.entries()) expect(bytes).toBeLessThan(0.8 * (windows[index - 1] ?? atOnce));
-    expect(windows.at(-1)).toBeLessThan(0.25 * atOnce);
+  it("fall by a third for the UNet's activations at the published size, with feed-forward layers in four pieces", () => {
+    const size = { frames: 25, height: 72, width: 128 };
+    const memory = (feedForwardPieces: number) => memoryOf(networks.write.unet({ ...size, feedForwardPieces }).graph);
+    const [whole, inPieces] = [memory(1), memory(4)];
+    expect(inPieces.activationBytes).toBeLessThan(0.67 * whole.activationBytes);
+    expect(inPieces.weightsBytes / whole.weightsBytes).toBeCloseTo(1, 5); // but for a few sizes in the graph
   });
+});
+
+it("DeepCache's shallow UNet reads a few percent of the published weights", () => {
+  const { write } = readNetworks(published(), createCpuFp32Lowering);
+  const size = { frames: 8, height: 16, width: 24 };
+  const [whole, shallow] = [write.unetWithDeepFeature(size), write.shallowUnet(size)].map(({ graph }) =>
+    memoryOf(graph),
+  );
+  expect(shallow!.weightsBytes / whole!.weightsBytes).toBeLessThan(0.05);
 });

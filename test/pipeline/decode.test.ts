@@ -4,16 +4,20 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { type DecodeSettings, decodeLatents, toImages } from "../../src/pipeline/decode.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
+import { createSessions } from "../../src/pipeline/sessions.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { readImageDecoder, writeTensors } from "../weights/single-file/layouts.ts";
+
+const of = (engine: Engine) => ({ engine, sessions: createSessions(engine, "model") });
 
 const root = join(import.meta.dirname, "..", "..");
 const twoLevels = join(root, "test", "checkpoints", "two-levels-fp32");
@@ -37,7 +41,7 @@ function someLatents(...shape: [number, number, number, number, number]): FloatT
 }
 
 async function decode(checkpoint: string, latents: FloatTensor, settings: DecodeSettings): Promise<FloatTensor[]> {
-  const context = { engine: engine(), onProgress: () => {}, signal: undefined };
+  const context = { ...of(engine()), onProgress: () => {}, signal: undefined };
   return decodeLatents(context, await networksOf(checkpoint), latents, settings);
 }
 
@@ -110,7 +114,7 @@ describe("exact decoding", () => {
 
   it("tells how far it is", async () => {
     const events: ProgressEvent[] = [];
-    const context = { engine: engine(), onProgress: (event: ProgressEvent) => events.push(event), signal: undefined };
+    const context = { ...of(engine()), onProgress: (event: ProgressEvent) => events.push(event), signal: undefined };
     await decodeLatents(context, await networksOf(twoLevels), someLatents(2, 3, 4, 4, 4), exact(1));
     expect(events.map(({ state }) => state).filter((state) => state !== "running")).toEqual(["loading", "released"]);
     expect(new Set(events.map(({ stage }) => stage))).toEqual(new Set(["vae decoder"]));
@@ -128,12 +132,12 @@ describe("exact decoding", () => {
     const openScratches = () =>
       readdirSync("/proc/self/fd").filter((descriptor) => linkOf(descriptor).startsWith(scratchFolder));
     const controller = new AbortController();
-    const context = { engine: owned, onProgress: () => {}, signal: controller.signal };
+    const context = { ...of(owned), onProgress: () => {}, signal: controller.signal };
     // 16 frames of 192x192 with 32 channels are 75 MB: too much to be held in memory.
     const run = decodeLatents(context, await networksOf(twoLevels), someLatents(1, 16, 4, 192, 192), exact(1));
     const outcome = run.catch((error: unknown) => error);
     while (openScratches().length === 0) await sleep(5);
-    expect(await readdir(scratchFolder)).toEqual([]);
+    await vi.waitFor(async () => expect(await readdir(scratchFolder)).toEqual([])); // open, and already without a name
     controller.abort();
     expect(await outcome).toMatchObject({ code: "aborted" });
     expect(openScratches()).toEqual([]);

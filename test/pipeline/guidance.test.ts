@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { guidanceScales, guide, isGuided } from "../../src/pipeline/guidance.ts";
+import { guidanceScales, guide, isGuided, isWithin } from "../../src/pipeline/guidance.ts";
 
 it("rises from the first frame's scale to the last one's", () => {
   expect([...guidanceScales(1, 3, 5)]).toEqual([1, 1.5, 2, 2.5, 3]);
@@ -18,4 +18,9 @@ it("moves each frame by its own scale away from the unconditional half", () => {
   const conditional = Float32Array.of(2, 4, 2, 4);
   guide(conditional, Float32Array.of(1, 1, 1, 1), Float32Array.of(1, 3));
   expect([...conditional]).toEqual([2, 4, 4, 10]);
+});
+
+it("acts above the low level, up to and with the high one, and everywhere without an interval", () => {
+  expect([0.5, 1, 1.5, 2, 2.5].filter((sigma) => isWithin([1, 2], sigma))).toEqual([1.5, 2]);
+  expect(isWithin(undefined, 700)).toBe(true);
 });

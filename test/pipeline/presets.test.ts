@@ -31,7 +31,14 @@ describe("the official preset", () => {
   it("is found by the published widths where the name says nothing", () => {
     expect(presetOf(opened("/a/b"), published, "official").name).toBe("official svd-xt");
     expect(presetOf(opened("/a/b"), { ...published, numFrames: 14 }, "official").name).toBe("official svd");
-    expect(presetOf(opened("/svd/mine"), small, "official")).toEqual({ name: "diffusers", settings: {} });
+    expect(presetOf(opened("/svd/mine"), small)).toEqual({ name: "diffusers", settings: {} });
+  });
+
+  it("is an error where it is asked for and not known", () => {
+    expect(() => presetOf(opened("/svd/mine"), small, "official")).toThrow(
+      "preset is official, but /svd/mine is none of svd, svd-xt, svd-xt-1.1, by its name or its widths, and has no preset.json; leave the preset out, or take diffusers",
+    );
+    expect(presetOf(opened("svd-xt"), published).name).toBe("official svd-xt");
   });
 
   it("is four steps without guidance for an AnimateLCM UNet, whatever it was put into", () => {
@@ -60,6 +67,7 @@ describe("the official preset", () => {
 
 describe("settings far from the training", () => {
   const usual: GenerateSettings = {
+    scheduler: "euler",
     width: 1024,
     height: 576,
     numFrames: 25,
@@ -75,6 +83,18 @@ describe("settings far from the training", () => {
     ]);
     const wild = { ...usual, numFrames: 60, fps: 60, motionBucketId: 500, noiseAugStrength: 3 };
     expect(farFromTraining(wild, published)).toHaveLength(4);
+  });
+
+  it("are told of the scheduler, by the name of the UNet's file", () => {
+    const lcm = { ...usual, scheduler: "animate-lcm" } as const;
+    const file = "AnimateLCM-SVD-xt.safetensors";
+    expect(farFromTraining(lcm, published, file)).toEqual([]);
+    expect(farFromTraining(lcm, published)).toEqual([
+      "animate-lcm is for UNets distilled for it, such as AnimateLCM-SVD-xt; this one has no such name",
+    ]);
+    expect(farFromTraining(usual, published, file)).toEqual([
+      `${file} was distilled for animate-lcm, and euler is another scheduler`,
+    ]);
   });
 
   it("are not known of other checkpoints", () => {

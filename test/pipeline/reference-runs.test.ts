@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Image } from "../../src/image/image.ts";
 import { loadImage } from "../../src/image/load-image.ts";
+import type { GenerateSettings } from "../../src/pipeline/options.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { readSafetensors } from "../../src/weights/safetensors-file.ts";
@@ -22,6 +23,7 @@ interface Run {
 async function repeat(
   name: string,
   change?: (latents: FloatTensor, step: number) => FloatTensor | undefined,
+  more: GenerateSettings = {},
 ): Promise<Run> {
   const golden = await readGolden("pipeline", "golden", `${name}.safetensors`);
   const { metadata } = await readSafetensors(golden.path);
@@ -39,6 +41,7 @@ async function repeat(
   const steps: FloatTensor[] = [];
   const { frames } = await pipe.generate<"floats">(images, {
     ...options,
+    ...more,
     // Left out there means the square of the configuration, here 16:9: name the size that the frames have.
     height: golden.tensor("frames").shape[2],
     width: golden.tensor("frames").shape[3],
@@ -105,6 +108,11 @@ describe("runs of the reference", () => {
     "decode-chunk-2",
     "decode-chunk-3-of-5",
   ])("%s", async (name) => expectSameRun(await repeat(name)));
+
+  // The noise of each step comes from the run's generator, after that of the pictures and of the first latents.
+  it.each(["animate-lcm", "animate-lcm-guided"])("%s", async (name) => {
+    expectSameRun(await repeat(name, undefined, { scheduler: "animate-lcm" }));
+  });
 
   it("goes on from latents that a callback returned", async () => {
     const half = (latents: FloatTensor) =>

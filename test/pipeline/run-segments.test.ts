@@ -1,4 +1,5 @@
 /** Does a decoder that runs a few frames at a time give what the reference gives for all frames at once? */
+
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Engine, Scratch } from "../../src/engine/engine.ts";
@@ -8,10 +9,13 @@ import { vaeConfig, vaeDecoder, vaeHalf } from "../../src/models/vae.ts";
 import { scratchBytes } from "../../src/pipeline/clip-maps.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { runSegments } from "../../src/pipeline/run-segments.ts";
+import { createSessions } from "../../src/pipeline/sessions.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, permuted, readGolden } from "../support/golden.ts";
+
+const of = (engine: Engine) => ({ engine, sessions: createSessions(engine, "model") });
 
 const engine = testEngine();
 const noProgress = { onProgress: () => {}, signal: undefined };
@@ -32,7 +36,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
       const segments = write.vaeDecoderSegments({ frames, window, height, width });
       const shares: number[] = [];
       const decoded = await runSegments(
-        { engine: engine(), ...noProgress },
+        { ...of(engine()), ...noProgress },
         segments,
         latents.data,
         frames,
@@ -54,7 +58,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
     const [frames, , height, width] = latents.shape as [number, number, number, number];
     const network = vaeDecoder(config, { frames: window, height, width });
     const segments = writeSegments("vae decoder", vaeHalf(vae, "decoder"), createCpuFp32Lowering, network);
-    const decoded = await runSegments({ engine: engine(), ...noProgress }, segments, latents.data, frames, () => {});
+    const decoded = await runSegments({ ...of(engine()), ...noProgress }, segments, latents.data, frames, () => {});
     const expected = permuted(golden.tensor("output.frames5.frames"), [0, 2, 3, 1]);
     expectClose(floatTensor(expected.shape, decoded), expected, golden.tolerance);
   });
@@ -77,7 +81,7 @@ it("sets aside as much as was said before, and gives all of it back", async () =
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  await runSegments({ engine: counting, ...noProgress }, segments, new Float32Array(4 * 4 * 16), 4, () => {});
+  await runSegments({ ...of(counting), ...noProgress }, segments, new Float32Array(4 * 4 * 16), 4, () => {});
   expect(mostBytes).toBe(scratchBytes(segments, 4));
   expect(heldBytes).toBe(0);
 });
@@ -99,7 +103,7 @@ it("gives everything back when it fails in the middle", async () => {
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  const run = runSegments({ engine: failing, ...noProgress }, segments, new Float32Array(256), 4, () => {});
+  const run = runSegments({ ...of(failing), ...noProgress }, segments, new Float32Array(256), 4, () => {});
   await expect(run).rejects.toThrow("enough");
   expect(held.size).toBe(0);
 });

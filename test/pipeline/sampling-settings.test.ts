@@ -32,6 +32,22 @@ describe("what does not fit the sampler", () => {
       { scheduler: "heun", sChurn: 4, sTmin: 5, sTmax: 1 },
       "generate: sTmin is 5 and sTmax 1, expected sTmin to be the smaller",
     ],
+    [
+      { guidanceInterval: [3, 2] },
+      "generate: guidanceInterval is [3, 2], expected the first noise level to be the smaller",
+    ],
+    [
+      { guidanceInterval: [2, 2] },
+      "generate: guidanceInterval is [2, 2], expected the first noise level to be the smaller",
+    ],
+    [
+      { guidanceInterval: [0, 2], maxGuidanceScale: 1 },
+      "generate: guidanceInterval is [0, 2], but no guidance scale is above 1, so that nothing is guided; leave it out, or raise maxGuidanceScale",
+    ],
+    [
+      { guidanceInterval: [0, 2], numFrames: 1 },
+      "generate: guidanceInterval is [0, 2], but no guidance scale is above 1, so that nothing is guided; leave it out, or raise maxGuidanceScale",
+    ],
     [{ sChurn: -1 }, "generate: sChurn is -1, expected a number from 0 to 1000"],
     [
       { scheduler: "animate-lcm", numInferenceSteps: 25 },
@@ -43,6 +59,9 @@ describe("what does not fit the sampler", () => {
 
   it("is the preset's fault where the preset says it", () => {
     expect(() => resolved({}, { scheduler: "dpmpp-2m", sChurn: 4 })).toThrow(/^preset.json: sChurn is 4, but dpmpp-2m/);
+    expect(() => resolved({}, { guidanceInterval: [2, 1] })).toThrow(
+      /^preset.json: guidanceInterval is \[2, 1\], expec/,
+    );
   });
 });
 
@@ -88,8 +107,17 @@ describe("what is in force", () => {
     expect(resolved({ numInferenceSteps: 7 }, { sigmas: [9, 0] }).sigmas).toBeUndefined();
   });
 
+  it("keeps a preset's interval for guidance unless guidance is turned off", () => {
+    const preset: GenerateSettings = { guidanceInterval: [0, 9] };
+    expect(resolved({}, preset).guidanceInterval).toEqual([0, 9]);
+    expect(resolved({ guidanceInterval: [1, 2] }, preset).guidanceInterval).toEqual([1, 2]);
+    expect(resolved({ maxGuidanceScale: 1 }, preset)).not.toHaveProperty("guidanceInterval");
+    expect(resolved({ scheduler: "animate-lcm" }, preset)).not.toHaveProperty("guidanceInterval");
+  });
+
   it("is accepted again as it is", () => {
     for (const given of [
+      { guidanceInterval: [0.5, 20], cacheInterval: 3, chunkFeedForward: 4 },
       { scheduler: "animate-lcm" },
       { scheduler: "heun", sChurn: 4, sTmax: 50 },
       { sigmas: "ays" },
@@ -106,5 +134,7 @@ describe("text", () => {
     ["sigmas", "700,1,0", [700, 1, 0]],
     ["scheduler", "animate-lcm", "animate-lcm"],
     ["sChurn", "2.5", 2.5],
+    ["guidanceInterval", "0.5,20", [0.5, 20]],
+    ["guidanceInterval", "20", [20]],
   ] as const)("%s %s", (name, text, value) => expect(valueFromText(name, text)).toEqual(value));
 });

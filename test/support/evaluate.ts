@@ -4,7 +4,7 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import type { Lowering, Value } from "../../src/lowering/lowering.ts";
-import { type Network, writeNetwork } from "../../src/models/network.ts";
+import { type CreateLowering, type Network, writeNetwork } from "../../src/models/network.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
 import type { Component } from "../../src/weights/types.ts";
 import type { Weights } from "../../src/weights/view.ts";
@@ -39,7 +39,7 @@ export async function evaluate(
   engine: Engine,
   source: WeightsSource,
   build: (bench: Workbench) => Record<string, Value>,
-  path = "",
+  { path = "", createLowering = createCpuFp32Lowering }: { path?: string; createLowering?: CreateLowering } = {},
 ): Promise<Record<string, Tensor>> {
   const inputs: Record<string, FloatTensor> = {};
   const network: Network = (root, lowering) => {
@@ -64,7 +64,7 @@ export async function evaluate(
   };
   const tensors = new Map([...source.tensors].filter(([name]) => path === "" || name.startsWith(`${path}.`)));
   const component = { ...source, tensors, config: {} };
-  const { model } = writeNetwork("layer under test", component, createCpuFp32Lowering, network);
+  const { model } = writeNetwork("layer under test", component, createLowering, network);
   const session = await engine.load(model);
   try {
     return await session.run(inputs);

@@ -4,7 +4,7 @@ import { parseJsonObject } from "../../src/weights/json-reader.ts";
 
 const parse = (text: string) => parseJsonObject(new TextEncoder().encode(text), "unet/config.json");
 
-test("what JSON.parse reads is read alike", () => {
+test("what JSON.stringify writes is read to the same value", () => {
   const anyObject = fc.dictionary(
     fc.string({ unit: "grapheme" }).filter((name) => name !== "__proto__"),
     fc.jsonValue(),
@@ -13,7 +13,8 @@ test("what JSON.parse reads is read alike", () => {
     fc.property(anyObject, fc.nat({ max: 3 }), (object, indent) => {
       const text = JSON.stringify(object, null, indent);
       fc.pre(text.isWellFormed() && !text.includes("__proto__") && !/\\ud[89a-f]/i.test(text));
-      expect(parse(text)).toEqual(JSON.parse(text));
+      // Not held against JSON.parse: that of V8 13.6 confuses names with escapes.
+      expect(JSON.stringify(parse(text), null, indent)).toBe(text);
     }),
   );
 });
@@ -33,6 +34,40 @@ test("a mutated text is read only if JSON.parse reads it, and to the same value"
     }),
     { numRuns: 5000 },
   );
+});
+
+test.each([
+  String.raw`\"\\\/\b\f\n\r\t`,
+  String.raw`\u0000\u007F\u0080\u07ff\u0800\uFFFF`,
+  String.raw`\uD83D\ude00 \ud800\udc00 \udbff\udfff`,
+  String.raw`a\u00e9é☃\u2603😀\uD83D\uDE00b`,
+])("escapes mean what they mean to JSON.parse: %s", (text) => {
+  const json = `{"${text}": "${text}"}`;
+  expect(parse(json)).toEqual(JSON.parse(json));
+});
+
+test.each([
+  String.raw`\ud83d`,
+  String.raw`\ud83dx`,
+  String.raw`\ud83d\n`,
+  String.raw`\ud83d\u0041`,
+  String.raw`\ud83d\ud83d`,
+  String.raw`\ude00`,
+])("half of a surrogate pair is refused: %s", (text) => {
+  expect(() => parse(`{"a": "${text}"}`)).toThrow("holds half of a surrogate pair");
+});
+
+test.each([
+  String.raw`\x41`,
+  String.raw`\u004`,
+  String.raw`\u00g0`,
+  String.raw`\u00`,
+  String.raw`\U0041`,
+  String.raw`\ud83d\u00`,
+  String.raw`\u00:0`,
+  String.raw`\u00@0`,
+])("a broken escape is refused: %s", (text) => {
+  expect(() => parse(`{"a": "${text}"}`)).toThrow(/an escape that JSON does not know|half of a surrogate pair/);
 });
 
 test("a byte order mark, as some editors write it, is skipped", () => {

@@ -22,7 +22,8 @@ export function logReporter(): Reporter {
     progress(event) {
       clock.take(event);
       const times = clock.times()!;
-      if (times.state === "released") print(`${times.stage}: ${secondsText(times.elapsedSeconds)}`);
+      if (times.state === "released" || times.state === "kept")
+        print(`${times.stage}: ${secondsText(times.elapsedSeconds)}`);
       else if (times.done > 0 && performance.now() - lastLineAt >= intervalMs) print(partLine(times));
       else return;
       lastLineAt = performance.now();

@@ -32,7 +32,7 @@ export function terminalReporter(): Reporter {
       if (!plan.seedWasGiven) printLine(output, seedLine(plan));
     },
     progress(event) {
-      if (event.state === "released") return;
+      if (event.state === "released" || event.state === "kept") return;
       clock.take(event);
       timer ??= setInterval(draw, redrawMs).unref();
     },

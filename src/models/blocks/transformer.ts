@@ -13,7 +13,7 @@ export function spatioTemporalTransformer(
   w: Weights,
   x: Value,
   context: Value,
-  options: { heads: number; layers: number },
+  options: { heads: number; layers: number; feedForwardPieces?: number | undefined },
 ): Value {
   const { add, blend, reshape } = x.lowering;
   const [frames, height, width, channels] = x.shape as [number, number, number, number];
@@ -22,13 +22,15 @@ export function spatioTemporalTransformer(
   let h = linear(w.at("proj_in"), groupNorm(w.at("norm"), tokens, { eps: 1e-6 }), channels);
   const positions = framePositions(w.at("time_pos_embed"), x);
   const share = mixShare(w.at("time_mixer"), x);
+  const { heads, feedForwardPieces } = options;
   for (let layer = 0; layer < options.layers; layer++) {
-    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h, context, options.heads);
+    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h, context, heads, feedForwardPieces);
     const temporal = temporalBlock(
       w.at("temporal_transformer_blocks").at(layer),
       add(spatial, positions),
       context,
-      options.heads,
+      heads,
+      feedForwardPieces,
     );
     h = blend(spatial, temporal, share);
   }
@@ -36,21 +38,33 @@ export function spatioTemporalTransformer(
 }
 
 /** diffusers' `BasicTransformerBlock`. */
-export function spatialBlock(w: Weights, x: Value, context: Value, heads: number): Value {
+export function spatialBlock(
+  w: Weights,
+  x: Value,
+  context: Value,
+  heads: number,
+  feedForwardPieces?: number | undefined,
+): Value {
   const { add } = x.lowering;
   let h = add(x, selfAttention(w.at("attn1"), layerNorm(w.at("norm1"), x), heads, "without bias"));
   h = add(h, crossAttention(w, h, context));
-  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h)));
+  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
 }
 
 /** diffusers' `TemporalBasicTransformerBlock`. What acts on each token alone is left in the frames' order. */
-export function temporalBlock(w: Weights, x: Value, context: Value, heads: number): Value {
+export function temporalBlock(
+  w: Weights,
+  x: Value,
+  context: Value,
+  heads: number,
+  feedForwardPieces?: number | undefined,
+): Value {
   const { add, swapBatchAndTokens } = x.lowering;
-  let h = add(x, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), x)));
+  let h = add(x, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), x), feedForwardPieces));
   const pixels = swapBatchAndTokens(layerNorm(w.at("norm1"), h)); // (tokens, frames, channels)
   h = add(h, swapBatchAndTokens(selfAttention(w.at("attn1"), pixels, heads, "without bias"))); // (frames, tokens, channels)
   h = add(h, crossAttention(w, h, context));
-  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h)));
+  return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
 }
 
 function crossAttention(w: Weights, x: Value, context: Value): Value {

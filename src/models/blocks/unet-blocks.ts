@@ -16,12 +16,14 @@ export interface UnetLevel {
   readonly attention?: { readonly heads: number; readonly transformerLayers: readonly number[] };
 }
 
-/** What every block of one evaluation is conditioned on. */
+/** What every block of one evaluation is conditioned on, and how it is computed. */
 export interface Conditioning {
   /** The time embedding, (1, time channels). */
   readonly time: Value;
   /** The image embedding, (1, context channels). */
   readonly context: Value;
+  /** In how many pieces feed-forward layers are computed. Default: 1. */
+  readonly feedForwardPieces?: number | undefined;
 }
 
 const everySide: Padding = [1, 1, 1, 1];
@@ -62,20 +64,34 @@ export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level:
   for (let layer = 0; layer < level.layers; layer++) {
     const skip = skips.pop();
     if (!skip) throw new StillmotionError("internal", `${w.path}: no skip connection is left for layer ${layer}`);
-    h = layerPair(w, layer, x.lowering.concat([h, skip], 3), conditioning, level);
+    const writeResnet = skips.length === 0 ? lastResnet : resnet;
+    h = layerPair(w, layer, x.lowering.concat([h, skip], 3), conditioning, level, writeResnet);
   }
   const next = skips.at(-1);
   return next ? upsample(w.at("upsamplers.0"), h, next.shape[1], next.shape[2]) : h;
 }
 
-function layerPair(w: Weights, layer: number, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
-  const h = resnet(w.at("resnets").at(layer), x, conditioning, level);
+function layerPair(
+  w: Weights,
+  layer: number,
+  x: Value,
+  conditioning: Conditioning,
+  level: UnetLevel,
+  writeResnet = resnet,
+): Value {
+  const h = writeResnet(w.at("resnets").at(layer), x, conditioning, level);
   if (!level.attention) return h;
   const { heads, transformerLayers } = level.attention;
   const layers = transformerLayers[layer]!;
-  return spatioTemporalTransformer(w.at("attentions").at(layer), h, conditioning.context, { heads, layers });
+  const { context, feedForwardPieces } = conditioning;
+  return spatioTemporalTransformer(w.at("attentions").at(layer), h, context, { heads, layers, feedForwardPieces });
 }
 
 function resnet(w: Weights, x: Value, { time }: Conditioning, { channels, eps }: UnetLevel): Value {
   return spatioTemporalResBlock(w, x, channels, { eps, temporalShare: remainingShare, time });
+}
+
+/** No block after it evens its errors out: they go into the picture. */
+function lastResnet(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel): Value {
+  return x.lowering.exactly(x, (exact) => resnet(w, exact, conditioning, level));
 }

@@ -1,5 +1,6 @@
 /** Which alpha does a file's metadata give a layer? diffusers writes the adapter's configuration as JSON there. */
 import { StillmotionError } from "../../errors.ts";
+import { parseJsonObject } from "../json-reader.ts";
 import { printable } from "../printable.ts";
 
 /** The metadata key of diffusers 0.42.1 loaders/lora_base.py `LORA_ADAPTER_METADATA_KEY`. */
@@ -54,12 +55,9 @@ function suffixOf(key: string, where: string): string {
   throw new StillmotionError("unsupported", problem);
 }
 
+/** V8 13.6 has a `JSON.parse` that confuses names with escapes, which the keys of `alpha_pattern` have. */
 function parseObject(text: string, where: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch {}
-  return refuse(where, "is not a JSON object");
+  return parseJsonObject(new TextEncoder().encode(text), `${where}: its metadata ${metadataKey}`);
 }
 
 function own(object: Record<string, unknown>, key: string): unknown {

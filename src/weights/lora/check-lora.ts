@@ -96,8 +96,8 @@ function refuseOtherNetworks(grouped: GroupedTensors, where: string): void {
   const elsewhere = grouped.layers.filter(({ network }) => network !== "unet");
   const [first] = elsewhere;
   if (!first) return;
-  const model = looksLike(grouped.layers);
-  const made = model ? `; it looks like a LoRA for ${model}` : "";
+  const likely = looksLike(grouped.layers);
+  const made = likely ? `; it looks like a LoRA for ${likely.model}` : "";
   const isText = elsewhere.every(({ network }) => /^(te\d?|text_encoder)/.test(network));
   const part = isText ? "a text encoder, which Stable Video Diffusion does not have" : `"${first.network}"`;
   const shown = listed(

@@ -19,7 +19,7 @@ export interface LoraDescription {
   readonly networks: readonly string[];
   /** The model that it was probably made for. */
   readonly looksLike: string | undefined;
-  /** What keeps it from being used with any checkpoint. */
+  /** What keeps it from being used with any checkpoint of Stable Video Diffusion. */
   readonly problem: string | undefined;
 }
 
@@ -29,6 +29,8 @@ export function describeLora(header: SafetensorsHeader, where: string): LoraDesc
   if (!hasPair(grouped)) return undefined;
   const { layers } = grouped;
   const distinct = <Value>(values: readonly Value[]) => [...new Set(values)];
+  const likely = looksLike(layers);
+  const notOurs = likely && !likely.isUsable ? `${where}: looks like a LoRA for ${likely.model}` : undefined;
   const ranks = layers.flatMap(({ down }) => down?.shape[0] ?? []);
   return {
     spellings: distinct(layers.map(({ spelling }) => spelling)),
@@ -36,8 +38,8 @@ export function describeLora(header: SafetensorsHeader, where: string): LoraDesc
     ranks: distinct(ranks).sort((a, b) => a - b),
     dtypes: distinct(layers.flatMap(({ down, up }) => [down, up].flatMap((entry) => entry?.dtype ?? []))),
     networks: distinct(layers.map(({ network }) => network)),
-    looksLike: looksLike(layers),
-    problem: problemOf(header, where),
+    looksLike: likely?.model,
+    problem: problemOf(header, where) ?? notOurs,
   };
 }
 

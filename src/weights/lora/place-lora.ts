@@ -86,6 +86,6 @@ function pathFinder({ tensors }: Component): PathFinder {
 }
 
 function madeFor({ layers }: Lora): string {
-  const model = looksLike(layers.map((layer) => ({ network: "unet", ...layer })));
-  return model === undefined ? "; is it a LoRA for this checkpoint?" : `; it looks like a LoRA for ${model}`;
+  const likely = looksLike(layers.map((layer) => ({ network: "unet", ...layer })));
+  return likely ? `; it looks like a LoRA for ${likely.model}` : "; is it a LoRA for this checkpoint?";
 }

@@ -16,8 +16,8 @@ const addedTimeIds = 3;
  * `num_attention_heads` where its widths are no multiples of a head.
  */
 export function unetConfigOf(tensors: Tensors, where: string): JsonObject {
-  const { size, count } = reader(tensors, where);
-  const levels = Array.from({ length: count("down_blocks") }, (_, level) => level);
+  const { size, count, levelsOf } = reader(tensors, where);
+  const levels = levelsOf("down_blocks");
   const channels = levels.map((level) => size(`down_blocks.${level}.resnets.0.spatial_res_block.conv1.weight`, 0));
   const hasAttention = (block: string) => count(`${block}.attentions`) > 0;
   const depth = (block: string) => count(`${block}.attentions.0.transformer_blocks`);
@@ -58,8 +58,8 @@ export function unetConfigOf(tensors: Tensors, where: string): JsonObject {
 
 /** The config.json of a VAE, but for what only training knows: `sample_size`, `scaling_factor` and `force_upcast`. */
 export function vaeConfigOf(tensors: Tensors, where: string): JsonObject {
-  const { size, count } = reader(tensors, where);
-  const levels = Array.from({ length: count("encoder.down_blocks") }, (_, level) => level);
+  const { size, count, levelsOf } = reader(tensors, where);
+  const levels = levelsOf("encoder.down_blocks");
   const isTemporal = tensors.has("decoder.time_conv_out.weight");
   const layers = count("encoder.down_blocks.0.resnets");
   if (isTemporal && layers !== 2) {
@@ -113,8 +113,26 @@ export function assertHeadsKnown(config: JsonObject, where: string): void {
   );
 }
 
+/** Each level is looked for among all tensors, so that a hostile number of them would take forever. */
+const maxLevels = 16;
+
 function reader(tensors: Tensors, where: string) {
+  /** How many numbered steps follow `list`. */
+  function count(list: string): number {
+    const numbers = new Set<string>();
+    for (const name of tensors.keys()) {
+      if (name.startsWith(`${list}.`)) numbers.add(name.slice(list.length + 1).split(".", 1)[0]!);
+    }
+    return numbers.size;
+  }
   return {
+    count,
+    /** 0, 1, ... of the blocks in `list`. */
+    levelsOf(list: string): number[] {
+      const length = count(list);
+      if (length > maxLevels) refuse(where, `has ${length} levels in ${list}, expected ${maxLevels} at most`);
+      return Array.from({ length }, (_, level) => level);
+    },
     /** One axis of a tensor that must be there. */
     size(name: string, axis: number): number {
       const shape = tensors.get(name)?.shape;
@@ -122,14 +140,6 @@ function reader(tensors: Tensors, where: string) {
       const found = shape[axis];
       if (found === undefined || found === 0) refuse(where, `the tensor for ${name} has shape [${shape.join(", ")}]`);
       return found;
-    },
-    /** How many numbered steps follow `list`. */
-    count(list: string): number {
-      const numbers = new Set<string>();
-      for (const name of tensors.keys()) {
-        if (name.startsWith(`${list}.`)) numbers.add(name.slice(list.length + 1).split(".", 1)[0]!);
-      }
-      return numbers.size;
     },
   };
 }

@@ -1,7 +1,7 @@
 /** How does a UNet from a file of its own take the place of a checkpoint's? AnimateLCM-SVD-xt is published so, under diffusers names. */
 import { StillmotionError } from "../../errors.ts";
 import type { Checkpoint, Component } from "../types.ts";
-import { unetConfigOf } from "./config-from-shapes.ts";
+import { assertHeadsKnown, unetConfigOf } from "./config-from-shapes.ts";
 import { kindInWords } from "./file-kind.ts";
 import { partStarts } from "./file-parts.ts";
 import { component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
@@ -34,10 +34,13 @@ export function unetFileComponent(file: WeightsFile): Component {
 /**
  * The checkpoint with another UNet. What the shapes of the new one do not tell is as in the old one: the size and the
  * frames it was trained on and, where both are equally wide, the attention heads.
+ *
+ * @throws StillmotionError `invalid-checkpoint` when the heads are told by neither
  */
 export function replaceUnet(checkpoint: Checkpoint, unet: Component): Checkpoint {
   const old = checkpoint.unet.config;
   const isEquallyWide = String(old.block_out_channels) === String(unet.config.block_out_channels);
+  if (!isEquallyWide) assertHeadsKnown(unet.config, unet.configFrom!);
   const heads = isEquallyWide ? { num_attention_heads: old.num_attention_heads } : {};
   return { ...checkpoint, unet: { ...unet, config: { ...old, ...unet.config, ...heads } } };
 }

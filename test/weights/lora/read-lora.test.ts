@@ -220,7 +220,9 @@ describe("what does not fit", () => {
 
   it("broken metadata", () => {
     const withMetadata = (text: string) => place(good, { lora_adapter_metadata: text });
-    expect(() => withMetadata("[")).toThrow("its metadata lora_adapter_metadata is not a JSON object");
+    expect(() => withMetadata("[")).toThrow(
+      'its metadata lora_adapter_metadata: cannot be read at line 1, column 1: expected "{" but found "["',
+    );
     expect(() => withMetadata('{"lora_alpha":"6"}')).toThrow("gives the alpha 6");
     expect(() => withMetadata('{"alpha_pattern":{"(a+)+b":1}}')).toThrow("has the regular expression (a+)+b");
     expect(() => withMetadata('{"use_dora":true}')).toThrow("is a DoRA");

@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../../src/lowering/cpu-fp32.ts";
-import { addLoras } from "../../../src/pipeline/loras.ts";
+import { readLoras } from "../../../src/pipeline/loras.ts";
 import { readNetworks } from "../../../src/pipeline/networks.ts";
 import type { FloatTensor, Tensor } from "../../../src/tensor.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
+import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../../support/evaluate.ts";
 import { expectClose, type Golden, items, permuted, readGolden, reshapedTo } from "../../support/golden.ts";
 
@@ -26,13 +27,13 @@ async function evaluate(golden: Golden, strengths: Readonly<Record<string, numbe
   const loras = Object.entries(strengths).map(([form, strength]) => {
     return { path: join(folder, `${form}.safetensors`), strength };
   });
-  const withLoras = { ...checkpoint, unet: await addLoras(checkpoint.unet, loras) };
+  const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
 
   const input = (argument: string) => golden.tensor(`input.${argument}`);
   const item = (value: FloatTensor) => reshapedTo(value, value.shape.slice(1));
   const [, frames, , height, width] = input("sample").shape as [number, number, number, number, number];
   const channels = permuted(item(input("sample")), [1, 0, 2, 3]); // (8, frames, height, width)
-  const { model } = readNetworks(withLoras, createCpuFp32Lowering).write.unet({ frames, height, width });
+  const { model } = readNetworks(changed, createCpuFp32Lowering).write.unet({ frames, height, width });
   const session = await engine().load(model);
   try {
     const outputs = await session.run({

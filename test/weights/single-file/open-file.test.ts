@@ -111,6 +111,19 @@ describe("a checkpoint in a single file", () => {
     expect(performance.now() - start).toBeLessThan(5_000);
   });
 
+  it("takes no time over a hostile number of levels", async () => {
+    const level = { dtype: "uint8", shape: [1], data: new Uint8Array(1) } as const;
+    const names = Array.from({ length: 60_000 }, (_, index) => `down_blocks.${index}.resnets.0.temporal_res_block.x`);
+    const path = await write("unet.safetensors", {
+      "conv_in.weight": level,
+      ...Object.fromEntries(names.map((name) => [name, level])),
+    });
+    const start = performance.now();
+    const { message } = await errorOf(() => openUnetFile(path));
+    expect(message).toBe(`${path}: has 60000 levels in down_blocks, expected 16 at most`);
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
   it("may hold what is ignored in any number format", async () => {
     const path = await write("svd.safetensors", {
       ...(await readStored()),
@@ -263,6 +276,15 @@ describe("a UNet in a file of its own", () => {
     const { _class_name, _diffusers_version, ...expected } = base.unet.config;
     expect(replaced.unet.config).toMatchObject(expected);
     expect([...replaced.unet.tensors.keys()].sort()).toEqual([...base.unet.tensors.keys()].sort());
+  });
+
+  it("is refused where neither its widths nor the checkpoint tell its heads", async () => {
+    const checkpoints = join(import.meta.dirname, "../../checkpoints");
+    const base = await openCheckpoint(join(checkpoints, "two-levels-fp32"));
+    const unet = await openUnetFile(join(checkpoints, "four-levels-bf16/unet/diffusion_pytorch_model.safetensors"));
+    expect(() => replaceUnet(base, unet)).toThrow(
+      "diffusion_pytorch_model.safetensors: its UNet has attention at widths of 32, 32, 32, 64, expected multiples of 64, the size of a head",
+    );
   });
 
   it("brings the frames that its name tells", async () => {

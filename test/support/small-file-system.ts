@@ -1,14 +1,14 @@
-/** How does a test run out of space? On a disk of 2 MB, where this machine lets it make one. */
+/** How does a test run out of space? On a disk of its own, where this machine lets it make one. */
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** A folder with 2 MB of space, until the test is over; undefined where only root could make one. */
-export async function tinyFileSystem(): Promise<string | undefined> {
+/** @param size of the disk, such as `2m`. It is there until the test is over; undefined where only root could make one. */
+export async function smallFileSystem(size: string): Promise<string | undefined> {
   const folder = await mkdtemp(join(tmpdir(), "stillmotion-small-"));
-  const { status } = asRoot("mount -t tmpfs -o size=2m tmpfs", folder);
+  const { status } = asRoot(`mount -t tmpfs -o size=${size} tmpfs`, folder);
   onTestFinished(async () => {
     if (status === 0) asRoot("umount", folder);
     await rmdir(folder);
@@ -16,7 +16,7 @@ export async function tinyFileSystem(): Promise<string | undefined> {
   return status === 0 ? folder : undefined;
 }
 
-function asRoot(words: string, folder: string) {
+export function asRoot(words: string, folder: string) {
   const [program, ...args] = words.split(" ");
   return spawnSync(program!, [...args, folder]);
 }

@@ -1,0 +1,71 @@
+/** What runs in the threads that prepare weights? Each takes the next weight that none has taken, until none is left. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { parentPort, workerData } from "node:worker_threads";
+import { StillmotionError } from "../errors.ts";
+import { type PreparedWeight, quantiseWeight, type ReadElements, scratchLength } from "../onnx/prepared.ts";
+import { bytesPerElement, elementCount } from "../tensor.ts";
+import { type Handle, viewOfMemory } from "./ort-api.ts";
+
+/** A weight, and the native memory of the initializers that are made of it. */
+export interface Preparation {
+  readonly source: PreparedWeight["source"];
+  readonly matrix: Handle;
+  readonly scales: Handle;
+}
+
+export interface PrepareSetup {
+  readonly weightsFolder: string;
+  readonly preparations: readonly Preparation[];
+  /** How many weights have been taken, shared by all threads. */
+  readonly taken: SharedArrayBuffer;
+}
+
+/** Nothing, or why a file could not be read. */
+export type PrepareReply = { readonly problem?: string };
+
+prepare(workerData as PrepareSetup);
+
+function prepare({ weightsFolder, preparations, taken }: PrepareSetup): void {
+  const counter = new Int32Array(taken);
+  const largest = Math.max(...preparations.map(({ source }) => scratchLength(source)));
+  const scratch = new Float32Array(largest);
+  const stored = new Uint8Array(largest * bytesPerElement.float32);
+  const files = new Map<string, number>();
+  try {
+    for (let next = Atomics.add(counter, 0, 1); next < preparations.length; next = Atomics.add(counter, 0, 1)) {
+      const { source, matrix, scales } = preparations[next]!;
+      const path = join(weightsFolder, source.file);
+      const file = files.get(path) ?? openSync(path, "r");
+      files.set(path, file);
+      quantiseWeight(source, reader(file, path, source, stored), scratch, {
+        matrix: new Int8Array(viewOfMemory(matrix, elementCount(source.shape))),
+        scales: new Float32Array(viewOfMemory(scales, source.shape[0]! * bytesPerElement.float32)),
+      });
+    }
+    parentPort!.postMessage({} satisfies PrepareReply);
+  } catch (error) {
+    parentPort!.postMessage({ problem: error instanceof Error ? error.message : String(error) } satisfies PrepareReply);
+  } finally {
+    for (const file of files.values()) closeSync(file);
+  }
+}
+
+function reader(
+  file: number,
+  path: string,
+  { dtype, offset }: Preparation["source"],
+  stored: Uint8Array<ArrayBuffer>,
+): ReadElements {
+  const size = bytesPerElement[dtype];
+  return (start, end) => {
+    const wanted = stored.subarray(0, (end - start) * size);
+    for (let done = 0; done < wanted.length; ) {
+      const read = readSync(file, wanted, done, wanted.length - done, offset + start * size + done);
+      if (read === 0)
+        throw new StillmotionError("invalid-checkpoint", `${path} ends before the tensor at byte ${offset} does`);
+      done += read;
+    }
+    return wanted;
+  };
+}

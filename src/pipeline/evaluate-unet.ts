@@ -1,0 +1,74 @@
+/** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
+import type { Session } from "../engine/engine.ts";
+import type { FloatTensor, Tensor } from "../tensor.ts";
+
+/** What guidance tells apart: the answer with the picture, and where guidance acts the one without. */
+interface Halves<T> {
+  readonly conditional: T;
+  readonly unconditional?: T | undefined;
+}
+
+export type UnetInputs = Readonly<Record<string, FloatTensor>>;
+
+/** One evaluation of one clip: its inputs, and the sample for each half of them. Evaluations of a run never overlap. */
+export type EvaluateUnet = (clip: number, inputs: Halves<UnetInputs>) => Promise<Halves<Float32Array>>;
+
+interface Running {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * @param sessions of the networks that `unetsOf` gives for this interval
+ * @param interval DeepCache's; 1 for none
+ */
+export function evaluateUnet(sessions: readonly Session[], interval: number, running: Running): EvaluateUnet {
+  const [full, shallow] = sessions as [Session, Session?];
+  return shallow ? withDeepCache({ full, shallow, interval }, running) : alwaysWhole(full, running);
+}
+
+function alwaysWhole(unet: Session, running: Running): EvaluateUnet {
+  return async (_, inputs) => samples(await mapHalves(inputs, (half) => unet.run(half, running)));
+}
+
+/**
+ * DeepCache (Ma et al. 2023, arXiv 2312.00858, section 3.3, uniform): one of every `interval` evaluations runs the whole
+ * UNet, those after it the shallow one with the feature that it left, kept for each clip and half.
+ *
+ * Both halves of an evaluation are of one kind, since guidance would amplify what an old feature changes in one of them
+ * alone. So a half that begins in the middle has the whole UNet run for both.
+ */
+function withDeepCache(
+  { full, shallow, interval }: { full: Session; shallow: Session; interval: number },
+  running: Running,
+): EvaluateUnet {
+  const caches = new Map<number, { features: Halves<Tensor>; evaluations: number }>();
+  return async (clip, inputs) => {
+    const cache = caches.get(clip);
+    const hasHalves = cache && (!inputs.unconditional || cache.features.unconditional);
+    if (hasHalves && cache.evaluations < interval) {
+      cache.evaluations++;
+      const { features } = cache;
+      const run = (half: UnetInputs, name: keyof Halves<unknown>) =>
+        shallow.run({ ...half, deep_feature: features[name]! }, running);
+      return samples(await mapHalves(inputs, run));
+    }
+    caches.delete(clip); // its memory is free for the evaluation
+    const outputs = await mapHalves(inputs, (half) => full.run(half, running));
+    const features = await mapHalves(outputs, async (half) => half.deep_feature!);
+    caches.set(clip, { features, evaluations: 1 });
+    return samples(outputs);
+  };
+}
+
+function samples(outputs: Halves<Record<string, Tensor>>): Promise<Halves<Float32Array>> {
+  return mapHalves(outputs, async (half) => half.sample!.data as Float32Array);
+}
+
+/** One half after the other, so that memory is that of one. */
+async function mapHalves<From, To>(
+  { conditional, unconditional }: Halves<From>,
+  map: (half: From, name: keyof Halves<unknown>) => Promise<To>,
+): Promise<Halves<To>> {
+  const mapped = unconditional === undefined ? undefined : await map(unconditional, "unconditional");
+  return { unconditional: mapped, conditional: await map(conditional, "conditional") };
+}

@@ -1,0 +1,109 @@
+/** Do sessions start with weights that were worked out before, and is their memory given back whatever happens? */
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Engine, Model } from "../../src/engine/engine.ts";
+import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { float32ToFloat16 } from "../../src/half.ts";
+import { addInput, addInt8Weight, addOutput, createGraph } from "../../src/onnx/graph.ts";
+import { dynamicQuantizeLinear, matMulIntegerToFloat } from "../../src/onnx/ops.ts";
+import { serialise } from "../../src/onnx/serialise.ts";
+import { floatTensor } from "../../src/tensor.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "prepared-weights-"));
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createNodeEngine({ threads: 2 });
+});
+afterAll(async () => {
+  await engine.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+/** y = x w for each of `count` weights (size, size) of a file that holds them as float16, one after the other. */
+function products(size: number, count: number, file: string): Model {
+  const graph = createGraph("products");
+  const x = dynamicQuantizeLinear(addInput(graph, "x", "float32", [1, size]));
+  for (let index = 0; index < count; index++) {
+    const offset = 2 * index * size * size;
+    const weight = { dtype: "float16", shape: [size, size], file, offset } as const;
+    const { matrix, scales } = addInt8Weight(graph, `w${index}`, weight);
+    addOutput(graph, `y${index}`, matMulIntegerToFloat(x, matrix, scales));
+  }
+  return { name: "products", bytes: serialise(graph), weightsFolder: folder, prepared: graph.prepared };
+}
+
+/** Each output of weight i is i + 1 times the sum of x. */
+function writeWeights(file: string, size: number, count: number): void {
+  const values = Float32Array.from({ length: count }, (_, index) => index + 1);
+  const halves = float32ToFloat16(values);
+  const data = new Uint16Array(count * size * size);
+  for (const [index, half] of halves.entries()) data.fill(half, index * size * size, (index + 1) * size * size);
+  writeFileSync(join(folder, file), data);
+}
+
+const ones = (size: number) => ({ x: floatTensor([1, size], new Float32Array(size).fill(1)) });
+
+it("in several threads, each weight once, from where it lies in the file", async () => {
+  const [size, count] = [1024, 36]; // 38 million weights: more than one thread
+  writeWeights("several.bin", size, count);
+  const session = await engine.load(products(size, count, "several.bin"));
+  for (let run = 0; run < 2; run++) {
+    const outputs = await session.run(ones(size));
+    for (let index = 0; index < count; index++) {
+      const ratios = (outputs[`y${index}`]!.data as Float32Array).map((value) => value / ((index + 1) * size));
+      expect([Math.min(...ratios), Math.max(...ratios)], `weight ${index}`).toEqual([
+        expect.closeTo(1),
+        expect.closeTo(1),
+      ]);
+    }
+  }
+  await session.release();
+});
+
+it("leave nothing behind but what the session holds", { timeout: 60_000 }, async () => {
+  const [size, count] = [1024, 24];
+  const weightsMB = (size * size * count) / 1e6;
+  writeWeights("memory.bin", size, count);
+  const residentMB = () => process.memoryUsage().rss / 1e6;
+  const grown: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const before = residentMB();
+    const session = await engine.load(products(size, count, "memory.bin"));
+    grown.push(residentMB() - before);
+    await session.release();
+  }
+  // The bytes once, packed. With the memory that they were worked out in, it would be twice as much.
+  expect(Math.min(...grown.slice(1)), grown.join(" ")).toBeLessThan(1.5 * weightsMB);
+});
+
+it("refuse a file that is missing, or shorter than the weights in it", async () => {
+  const model = (file: string) => products(64, 2, file);
+  await expect(engine.load(model("nowhere.bin"))).rejects.toMatchObject({
+    code: "invalid-checkpoint",
+    message: expect.stringContaining("nowhere.bin"),
+  });
+  writeWeights("short.bin", 64, 2);
+  truncateSync(join(folder, "short.bin"), 64 * 64 * 3);
+  await expect(engine.load(model("short.bin"))).rejects.toMatchObject({
+    code: "invalid-checkpoint",
+    message: expect.stringMatching(/short\.bin ends before the tensor at byte 8192 does/),
+  });
+});
+
+it("stop being worked out when a signal says so, after which the engine works", async () => {
+  const [size, count] = [1024, 64];
+  writeWeights("stopped.bin", size, count);
+  const stopped = new AbortController();
+  const loading = engine.load(products(size, count, "stopped.bin"), { signal: stopped.signal });
+  setTimeout(() => stopped.abort(new Error("enough")), 100);
+  await expect(loading).rejects.toMatchObject({ code: "aborted", cause: new Error("enough") });
+  const before = engine.load(products(size, count, "stopped.bin"), { signal: AbortSignal.abort() });
+  await expect(before).rejects.toMatchObject({ code: "aborted" });
+  writeWeights("after.bin", 64, 1);
+  const session = await engine.load(products(64, 1, "after.bin"));
+  const { y0 } = await session.run(ones(64));
+  expect((y0!.data as Float32Array)[0]).toBeCloseTo(64, 3);
+  await session.release();
+});

@@ -1,0 +1,102 @@
+/** What does a run need, by its options, and which change is named where that is too much? */
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
+import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { createImage } from "../../src/image/image.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { memoryOf } from "../../src/onnx/memory.ts";
+import { assertFitsInMemory, peakMemory, type Run } from "../../src/pipeline/memory.ts";
+import { readNetworks } from "../../src/pipeline/networks.ts";
+import { resolveSettings } from "../../src/pipeline/resolve-settings.ts";
+import { createSessions } from "../../src/pipeline/sessions.ts";
+import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { published } from "../support/published.ts";
+
+const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
+const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+const engine = await createNodeEngine({ threads: 2 });
+afterAll(() => engine.dispose());
+
+const size = { width: 48, height: 32, numFrames: 3 };
+
+/** A run of one picture. */
+function run(options: Record<string, unknown>, more: Partial<Run> = {}): Run {
+  const { settings } = resolveSettings({ ...size, seed: 1, ...options }, { ...size, preset: {} });
+  return { settings, outputType: "images", images: 1, offload: "model", ...more };
+}
+
+const bytes = (of: Run) => peakMemory(networks, of).bytes;
+
+/** The message where a byte less is free than the run needs. */
+function refusal(of: Run, from = networks): string {
+  const tight: Engine = { ...engine, availableMemoryBytes: () => peakMemory(from, of).bytes - 1 };
+  try {
+    assertFitsInMemory(tight, createSessions(tight, of.offload), from, of);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("it was let through");
+}
+
+const latents = { height: 8, width: 12 };
+const weightsBytes = [
+  networks.write.imageEncoder(),
+  networks.write.vaeEncoder({ width: 48, height: 32 }),
+  networks.write.unet({ frames: 3, ...latents }),
+  networks.write.vaeDecoder({ frames: 3, ...latents }),
+].map(({ graph }) => memoryOf(graph).weightsBytes);
+const allWeightsBytes = weightsBytes.reduce((sum, each) => sum + each);
+
+describe("what a run needs", () => {
+  it("is that of its largest network, and with all of them loaded the weights of the others as well", () => {
+    const one = peakMemory(networks, run({}));
+    const all = peakMemory(networks, run({}, { offload: "none" }));
+    expect(one.bytes).toBeGreaterThan(Math.max(...weightsBytes));
+    expect(all.bytes).toBeGreaterThan(allWeightsBytes);
+    expect(all.bytes).toBeGreaterThan(one.bytes);
+    expect(all.bytes - one.bytes).toBeLessThanOrEqual(allWeightsBytes - Math.min(...weightsBytes));
+  });
+
+  it("is more with DeepCache, and more so with guidance and for each clip: features are kept", () => {
+    const of = (options: object, images = 1) =>
+      bytes(run({ width: 512, height: 512, numFrames: 8, ...options }, { outputType: "latents", images }));
+    const unguided = { maxGuidanceScale: 1 };
+    const feature = 8 * 32 * 128 * 128 * 4; // (frames, channels of the second level, height, width) in fp32
+    expect(of(unguided)).toBe(of({}));
+    expect(of({ cacheInterval: 2, ...unguided }) - of({})).toBeGreaterThan(feature);
+    expect(of({ cacheInterval: 2 }) - of({ cacheInterval: 2, ...unguided })).toBeCloseTo(feature, -2);
+    expect(of({ cacheInterval: 2 }, 2) - of({ cacheInterval: 2 })).toBeCloseTo(2 * feature, -2);
+  });
+});
+
+describe("where that is too much", () => {
+  const large = { width: 512, height: 512, numFrames: 8, decodeChunkSize: 1 };
+
+  it("the option is named that would do", () => {
+    expect(refusal(run(large, { offload: "none" }))).toMatch(/; offload "model" would fit$/);
+    const cached = run({ ...large, cacheInterval: 3 }, { outputType: "latents" });
+    expect(refusal(cached)).toMatch(/; cacheInterval 1 would fit$/);
+  });
+
+  it("feed-forward layers in pieces are named for a network that has them at its largest level", () => {
+    const svdXt = readNetworks(published(), createCpuFp32Lowering);
+    const of = run({ numFrames: 14, width: 512, height: 320 }, { outputType: "latents" });
+    expect(refusal(of, svdXt)).toMatch(/^generate: the unet needs .*; chunkFeedForward 4 would fit$/);
+  });
+});
+
+it("networks that are kept are not counted against the next call", async () => {
+  const options = { ...size, numInferenceSteps: 1, seed: 1 };
+  let freeBytes = bytes(run(options, { offload: "none" }));
+  const own = await createNodeEngine({ threads: 2 });
+  const tight: Engine = { ...own, availableMemoryBytes: () => freeBytes };
+  await using pipe = new StableVideoDiffusionPipeline(checkpoint, tight, { offload: "none" });
+  const picture = createImage(4, 4, new Uint8Array(48));
+  await pipe.generate(picture, options);
+  freeBytes -= allWeightsBytes;
+  await pipe.generate(picture, options);
+  freeBytes -= 1;
+  await expect(pipe.generate(picture, options)).rejects.toMatchObject({ code: "out-of-memory" });
+});
