@@ -8,6 +8,7 @@ import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics }
 import type { Activation, Lowering, Value } from "./lowering.ts";
 import { parameter as parameterEdge } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
+import { convOfUpsampled } from "./upsampled-conv.ts";
 
 export function createCpuFp32Lowering(graph: Graph): Lowering {
   return createCpuLowering(graph, () => ({}));
@@ -108,6 +109,13 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     },
 
     conv2d(x, weight, bias, { stride, padding }) {
+      const { upsampled } = x as UpsampledValue;
+      const isThreeByThree =
+        weight.shape[2] === 3 && weight.shape[3] === 3 && stride === 1 && padding.every((p) => p === 1);
+      if (upsampled && isThreeByThree) {
+        const planes = convOfUpsampled(upsampled, parameter(weight), bias && parameter(bias));
+        return value(x.shape.with(-1, weight.shape[0]!), "first", planes);
+      }
       const planes = ops.conv(stored(x, "first"), parameter(weight), bias && parameter(bias), {
         strides: [stride, stride],
         pads: padding,
@@ -180,12 +188,28 @@ export function createCpuLowering(graph: Graph, change: (fp32: Lowering) => Part
     exactly: (x, write) => write(x),
 
     upsampleNearest(x, height, width) {
-      const doubled = ops.upsampleNearest2x(stored(x, "first"));
-      const cropped = crop(crop(doubled, 2, height), 3, width);
-      return value([x.shape[0]!, height, width, x.shape[3]!], "first", cropped);
+      const [frames, smallHeight, smallWidth, channels] = x.shape as [number, number, number, number];
+      const small = stored(x, "first");
+      let first: Edge | undefined;
+      const edges = {
+        // Not written for a convolution that does without.
+        get first() {
+          first ??= crop(crop(ops.upsampleNearest2x(small), 2, height), 3, width);
+          return first;
+        },
+      };
+      const isWhole = height === 2 * smallHeight && width === 2 * smallWidth;
+      const made: UpsampledValue = { lowering, shape: [frames, height, width, channels], edges };
+      return isWhole ? { ...made, upsampled: small } : made;
     },
   };
   return Object.assign(lowering, change({ ...lowering }));
+}
+
+/** A map that was doubled, which a convolution can take as it was before. */
+interface UpsampledValue extends StoredValue {
+  /** (frames, channels, height / 2, width / 2). */
+  readonly upsampled?: Edge;
 }
 
 export function activate(x: Edge, kind: Activation): Edge {

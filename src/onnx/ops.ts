@@ -241,6 +241,18 @@ export function upsampleNearest2x(x: Edge): Edge {
   );
 }
 
+/** (batch, 4 * channels, height, width) -> (batch, channels, 2 * height, 2 * width): the fours of channels lie row by row. */
+export function interleave2x2(x: Edge): Edge {
+  const [batch, channels, height, width] = dimensions(x, 4);
+  if (channels! % 4 !== 0) throw graphError(x.graph, `DepthToSpace of [${x.shape}], whose channels are no fours`);
+  return addNode(
+    "DepthToSpace",
+    [x],
+    { dtype: x.dtype, shape: [batch!, channels! / 4, 2 * height!, 2 * width!] },
+    { attributes: { blocksize: 2, mode: "DCR" } },
+  );
+}
+
 function elementwise(operator: string, a: Edge, b: Edge): Edge {
   return addNode(operator, [a, b], { dtype: a.dtype, shape: broadcast(a, b) });
 }
