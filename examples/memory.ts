@@ -18,5 +18,6 @@ try {
   console.log(error.message);
 }
 
+// Decoding two frames at a time takes less memory; the picture is that of decoding all at once.
 const { frames } = await pipe.generate(image, { seed: 42, chunkFeedForward: 4, decodeChunkSize: 2, ...settings });
 await exportToVideo(frames[0]!, "generated.mp4");

@@ -39,6 +39,11 @@ export function ownBuffer({ buffer, byteOffset, byteLength }: ArrayBufferView): 
   return new Uint8Array(buffer, byteOffset, byteLength).slice().buffer;
 }
 
+/** Empties a buffer: its memory is given back now, not when the garbage collector comes to it. */
+export function emptyBuffer(buffer: ArrayBuffer): void {
+  buffer.transfer(0);
+}
+
 /** A dense tensor in row-major order. */
 export interface Tensor<Data extends TensorData = TensorData> {
   readonly dtype: DataType;

@@ -68,7 +68,7 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
     )
     .option("--threads <n>", "threads for one operator (default: as many as the machine runs at once)")
     .option(
-      "--scratch-folder <folder>",
+      "--scratch-folder <path>",
       "for what decoding sets aside (default: the system's folder for temporary files)",
     )
     .optionsGroup("Limits for pictures:")

@@ -1,7 +1,7 @@
 /** How is a graph loaded and run through the C API? Everything here blocks its thread: the worker's. */
 import { StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
-import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
+import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { LoadRequest, RunRequest, WireTensor } from "./messages.ts";
 import { availableProviders, copyOfMemory, type Handle, nativeCells, type OrtApi, stringAt } from "./ort-api.ts";
 
@@ -117,7 +117,7 @@ function namesOf(api: OrtApi, nameAt: OrtApi["SessionGetInputName"], session: Ha
   });
 }
 
-/** Runs a graph once and copies what it made. */
+/** Runs a graph once and copies what it made. The inputs are empty afterwards. */
 export function runSession(
   { api, memoryInfo }: Runtime,
   { handle, name, inputNames, outputNames }: NativeSession,
@@ -141,6 +141,7 @@ export function runSession(
     throw named(error, `${name}: the graph could not be run`);
   } finally {
     for (const value of values) if (value !== 0n) api.ReleaseValue(value);
+    for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
   }
 }
 

@@ -134,7 +134,8 @@ async function fill(preparations: readonly Preparation[], options: PrepareOption
   const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(program, { workerData: setup, execArgv: [] }));
-  const stop = () => void workers.map((worker) => worker.terminate());
+  // Nothing is left to take. Ended from outside while it loads koffi, a thread would abort the process.
+  const stop = () => Atomics.store(new Int32Array(setup.taken), 0, bySize.length);
   signal?.addEventListener("abort", stop);
   try {
     const problems = await Promise.all(workers.map(problemOf));

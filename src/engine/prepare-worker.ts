@@ -17,7 +17,7 @@ export interface Preparation {
 export interface PrepareSetup {
   readonly weightsFolder: string;
   readonly preparations: readonly Preparation[];
-  /** How many weights have been taken, shared by all threads. */
+  /** How many weights have been taken, shared by all threads; as many as there are to have them end. */
   readonly taken: SharedArrayBuffer;
 }
 

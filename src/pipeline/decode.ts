@@ -52,9 +52,9 @@ export function isWindowed({
 /** Throws `output` when decoding would set more aside than the engine has room for. */
 export async function assertScratchFits(engine: Engine, networks: Networks, settings: Settings): Promise<void> {
   if (!isWindowed(settings)) return;
-  const { numFrames: frames, decodeChunkSize: window } = settings;
-  const segments = networks.write.vaeDecoderSegments({ frames, window, ...latentSize(networks, settings) });
-  await engine.assertScratchFits(scratchBytes(segments, frames));
+  // What is set aside does not depend on the window.
+  const segments = networks.write.vaeDecoderSegments({ frames: 1, window: 1, ...latentSize(networks, settings) });
+  await engine.assertScratchFits(scratchBytes(segments, settings.numFrames));
 }
 
 /** All frames of a clip as one, `window` of them in memory at a time; one clip after the other. */

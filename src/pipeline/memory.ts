@@ -7,6 +7,7 @@ import { isWindowed } from "./decode.ts";
 import { guidanceScales, isGuided } from "./guidance.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
+import { evenWindow } from "./segment-windows.ts";
 import type { Offload, Sessions } from "./sessions.ts";
 import type { Stage } from "./stages.ts";
 
@@ -81,11 +82,12 @@ function stagesOf(networks: Networks, { settings, outputType, images, offload }:
 /** A window's segments are loaded one after the other, and stay where networks stay loaded. */
 function decoderMemory(networks: Networks, settings: Settings, offload: Offload): GraphMemory {
   const { vaeDecoder, vaeDecoderSegments } = networks.write;
-  const { numFrames: frames, decodeChunkSize } = settings;
-  const window = Math.min(decodeChunkSize, frames);
   const latents = latentSize(networks, settings);
-  if (!isWindowed(settings)) return memoryOf(vaeDecoder({ frames: window, ...latents }).graph);
-  const needs = vaeDecoderSegments({ frames, window, ...latents }).map(({ graph }) => memoryOf(graph));
+  const frames = Math.min(settings.decodeChunkSize, settings.numFrames);
+  if (!isWindowed(settings)) return memoryOf(vaeDecoder({ frames, ...latents }).graph);
+  // The largest segment, which decides, gets just the window; so it does in a clip of no more frames.
+  const window = evenWindow(frames, settings.numFrames);
+  const needs = vaeDecoderSegments({ frames: window, window, ...latents }).map(({ graph }) => memoryOf(graph));
   const total = ({ weightsBytes, activationBytes }: GraphMemory) => weightsBytes + activationBytes;
   if (offload === "model") return needs.reduce((largest, need) => (total(need) > total(largest) ? need : largest));
   return loadedTogether(needs);

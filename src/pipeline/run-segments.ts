@@ -3,7 +3,7 @@ import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/arithmetic.ts";
-import { type FloatTensor, floatTensor } from "../tensor.ts";
+import { emptyBuffer, type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
 import { type StageContext, withSession } from "./stages.ts";
@@ -98,8 +98,11 @@ async function runWindow(
     const { shape, data } = outputs[name] as FloatTensor;
     return data.subarray(((done - start) * data.length) / shape[0]!);
   };
-  for (const map of writes) await maps.write(map, done, fresh(map.name));
   if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
+  for (const map of writes) {
+    await maps.write(map, done, fresh(map.name));
+    emptyBuffer(outputs[map.name]!.data.buffer as ArrayBuffer);
+  }
 }
 
 /** (count, 1): 1 for each frame from `first` on that the clip has. */

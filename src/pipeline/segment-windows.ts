@@ -2,25 +2,28 @@
 import type { WrittenSegment } from "../models/network.ts";
 import { estimateMemory } from "../onnx/memory.ts";
 
+/** As few windows as with the one given, all about as long. */
+export function evenWindow(window: number, frames: number): number {
+  return Math.ceil(frames / Math.ceil(frames / window));
+}
+
 /**
- * Segments for a clip of `frames`, each for a window of its own: at least the one given, evened out so that the last
- * window is about as long as the others.
+ * Segments for a clip of `frames`, each for a window of its own.
  *
  * @param write the segments for one window
+ * @param window how many frames the largest segment gets at most
  */
 export function segmentsForClip(
   write: (window: number) => WrittenSegment[],
   window: number,
   frames: number,
 ): WrittenSegment[] {
-  let passes = Math.ceil(frames / window);
-  let segments = write(Math.ceil(frames / passes));
+  let segments = write(evenWindow(window, frames));
   const limit = Math.max(...segments.map(({ graph }) => estimateMemory(graph)));
-  while (passes > 1) {
-    passes = Math.ceil(passes / 2);
-    const longer = write(Math.ceil(frames / passes));
+  for (let longer = 2 * window; longer < 2 * frames; longer *= 2) {
+    const candidates = write(evenWindow(Math.min(longer, frames), frames));
     segments = segments.map((segment, index) =>
-      estimateMemory(longer[index]!.graph) <= limit ? longer[index]! : segment,
+      estimateMemory(candidates[index]!.graph) <= limit ? candidates[index]! : segment,
     );
   }
   return segments;

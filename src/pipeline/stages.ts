@@ -12,7 +12,7 @@ export interface ProgressEvent {
   readonly stage: Stage;
   /** `loading` is left out where the stage is still loaded; `kept` comes in place of `released` with `offload: "none"`. */
   readonly state: "loading" | "running" | "released" | "kept";
-  /** Parts done so far (pictures, steps, frames), while running. */
+  /** Parts done so far (pictures, steps, frames or as much work as they are), while running. */
   readonly done?: number;
   readonly total?: number;
 }

@@ -14,6 +14,8 @@ it.each([
   ["--frames", usage, "option '--frames <n>' argument missing"],
   ["--width 100", usage, "--width is 100, expected a whole number from 16 to 8192, a multiple of 8"],
   ["--decode-chunk-size 0", usage, "--decode-chunk-size is 0, expected a whole number of 1 or more"],
+  ["--decode-mode fast", usage, '--decode-mode is "fast", expected exact, reference'],
+  ["--scratch-folder nowhere", usage, "--scratch-folder is nowhere, expected a folder in which files can be written"],
   ["--cache-interval 0", usage, "--cache-interval is 0, expected a whole number from 1 to 1000"],
   ["--chunk-feed-forward 100", usage, "--chunk-feed-forward is 100, expected a whole number from 1 to 64"],
   ["--guidance-interval 5", usage, "--guidance-interval is [5], expected a list of 2, each a number of 0 or more"],

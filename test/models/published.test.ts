@@ -66,6 +66,16 @@ describe("memory estimates", () => {
     expect(inPieces.activationBytes).toBeLessThan(0.67 * whole.activationBytes);
     expect(inPieces.weightsBytes / whole.weightsBytes).toBeCloseTo(1, 5); // but for a few sizes in the graph
   });
+
+  it("fall with the window that the frames are decoded in, to a fraction of what a chunk takes", () => {
+    const size = { frames: 8, height: 32, width: 56 };
+    const windows = [4, 2, 1].map((window) =>
+      Math.max(...networks.write.vaeDecoderSegments({ ...size, window }).map(({ graph }) => gigabytes(graph))),
+    );
+    const atOnce = gigabytes(networks.write.vaeDecoder(size).graph);
+    for (const [index, bytes] of windows.entries()) expect(bytes).toBeLessThan(0.8 * (windows[index - 1] ?? atOnce));
+    expect(windows.at(-1)).toBeLessThan(0.25 * atOnce);
+  });
 });
 
 it("DeepCache's shallow UNet reads a few percent of the published weights", () => {
