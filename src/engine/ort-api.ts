@@ -54,7 +54,6 @@ const functions = {
   CreateSessionOptions: gives(10),
   SetSessionExecutionMode: checks(13, "void *", "int"),
   DisableCpuMemArena: checks(19, "void *"),
-  EnableProfiling: checks(14, "void *", "const char *"),
   SetSessionGraphOptimizationLevel: checks(23, "void *", "int"),
   SetIntraOpNumThreads: checks(24, "void *", "int"),
   SetInterOpNumThreads: checks(25, "void *", "int"),

@@ -29,7 +29,7 @@ const sequential = 0;
  * Graphs come as they shall run, and what is worth working out once was before. ONNX Runtime's optimiser took 5 s more for the
  * UNet of SVD-XT at 14 frames of 448x256, and would keep what is made of weights as they are used.
  */
-const optimiseNothing = Number(process.env.SM_OPT ?? 0);
+const optimiseNothing = 0;
 export const deviceAllocator = 0;
 export const defaultMemory = 0;
 
@@ -66,7 +66,6 @@ export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind
 
 function configure(api: OrtApi, { sessionOptions, provider, threads, weightsFolder }: Omit<LoadRequest, "kind">): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
-  if (process.env.SM_PROFILE) api.EnableProfiling(sessionOptions, process.env.SM_PROFILE);
   api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseNothing);
   api.SetIntraOpNumThreads(sessionOptions, threads);
   api.SetInterOpNumThreads(sessionOptions, 1);
@@ -76,7 +75,7 @@ function configure(api: OrtApi, { sessionOptions, provider, threads, weightsFold
   // small decoder, at the same speed.
   api.DisableCpuMemArena(sessionOptions);
   // Packed weights made a step of SVD-XT's UNet 3 % faster, for a copy of most of them and the time to make it.
-  if (!process.env.SM_PREPACK) api.AddSessionConfigEntry(sessionOptions, "session.disable_prepacking", "1");
+  api.AddSessionConfigEntry(sessionOptions, "session.disable_prepacking", "1");
   if (weightsFolder !== undefined) {
     api.AddSessionConfigEntry(sessionOptions, "session.model_external_initializers_file_folder_path", weightsFolder);
   }

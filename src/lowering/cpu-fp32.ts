@@ -3,15 +3,15 @@ import { addInput, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
+import { attendAcrossItems } from "./attention-across-items.ts";
 import { commonStorage, firstStorage, type StoredValue, stored } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
-import { attendAcrossItems } from "./attention-across-items.ts";
 import { parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
 
 /** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
-const cachedNumbers = Number(globalThis.process?.env.CACHED ?? 2e6);
+const cachedNumbers = 2e6;
 
 export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "fp32"): Lowering {
   return createCpuLowering(graph, storage, () => ({}));

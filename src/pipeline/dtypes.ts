@@ -1,19 +1,22 @@
-/** In which arithmetic may the UNet run, and which lowering writes it so? */
+/** In which arithmetic may the UNet run, in which format is it held, and which lowering writes it so? */
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../lowering/cpu-int8.ts";
+import type { WeightStorage } from "../lowering/parameter.ts";
 import type { CreateLowering } from "../models/network.ts";
 import { show } from "./parse-settings.ts";
 
-const unetLowerings = {
-  fp32: createCpuFp32Lowering,
-  int8: createCpuInt8Lowering,
-} as const satisfies Readonly<Record<string, CreateLowering>>;
+/** Formats that the weights of each arithmetic may be held in; the first is what `auto` takes. */
+const storages = {
+  fp32: ["fp32", "stored", "int8"],
+  int8: ["int8"],
+} as const satisfies Readonly<Record<string, readonly WeightStorage[]>>;
 
-export type Dtype = keyof typeof unetLowerings;
+export type Dtype = keyof typeof storages;
 
 /** What a caller may ask for; `auto` is the arithmetic of the reference. */
 export const dtypes = ["auto", "fp32", "int8"] as const;
+export const weightStorages = ["auto", "fp32", "stored", "int8"] as const;
 
 /** @throws StillmotionError `unsupported` for an arithmetic that this version does not have */
 export function resolveDtype(dtype: (typeof dtypes)[number] = "auto"): Dtype {
@@ -26,7 +29,26 @@ export function resolveDtype(dtype: (typeof dtypes)[number] = "auto"): Dtype {
   return dtype === "auto" ? "fp32" : dtype;
 }
 
-/** The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. */
-export function unetLowering(dtype: Dtype): CreateLowering {
-  return unetLowerings[dtype];
+/** @throws StillmotionError `unsupported` for a format that the arithmetic cannot do with */
+export function resolveWeightStorage(
+  storage: (typeof weightStorages)[number] | undefined = "auto",
+  dtype: Dtype,
+): WeightStorage {
+  const able: readonly WeightStorage[] = storages[dtype];
+  if (storage === "auto") return able[0]!;
+  if (able.includes(storage)) return storage;
+  throw new StillmotionError(
+    "unsupported",
+    `fromPretrained: weightStorage is ${show(storage)}, with dtype ${dtype} it is auto or ${able.join(", ")}`,
+  );
 }
+
+export function unetLowering(dtype: Dtype, storage: WeightStorage): CreateLowering {
+  return dtype === "int8" ? createCpuInt8Lowering : (graph) => createCpuFp32Lowering(graph, storage);
+}
+
+/**
+ * The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. They
+ * run once or a few times, so that their weights are brought to fp32 as they are used.
+ */
+export const lowering: CreateLowering = (graph) => createCpuFp32Lowering(graph, "stored");

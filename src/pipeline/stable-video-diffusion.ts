@@ -3,7 +3,6 @@ import type { Engine } from "../engine/engine.ts";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
 import { checkImage, type Image } from "../image/image.ts";
-import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
 import { samplers } from "../schedulers/samplers.ts";
 import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
@@ -12,7 +11,7 @@ import type { Checkpoint } from "../weights/types.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
 import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
-import { type Dtype, resolveDtype, unetLowering } from "./dtypes.ts";
+import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering, type weightStorages } from "./dtypes.ts";
 import { evaluateUnet } from "./evaluate-unet.ts";
 import { assertGuidesSome, guidanceScales, isGuided } from "./guidance.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
@@ -42,6 +41,13 @@ export interface FromPretrainedOptions {
    * The other networks run in fp32.
    */
   readonly dtype?: "auto" | Dtype | undefined;
+  /**
+   * What the UNet's weights are in memory. `fp32`: as they are computed with. `stored`: in the format of their files, fp16 for
+   * the published checkpoints, and brought to fp32 each time that they are used: the first step begins at once and half the
+   * memory is mapped from the file, but each step takes longer; the clip is the same. `int8`, with a scale for each output:
+   * a quarter, and another clip. Default: `auto`, which is `fp32` for dtype fp32; for dtype int8 it is always `int8`.
+   */
+  readonly weightStorage?: (typeof weightStorages)[number] | undefined;
   /** Where graphs run: `cpu`, which `auto` chooses. */
   readonly device?: string | undefined;
   /** Threads that one operator may use. Default: as many as the machine runs at once. */
@@ -136,15 +142,17 @@ export class StableVideoDiffusionPipeline {
       onProgress = () => {},
       preset,
       dtype,
+      weightStorage,
       offload = "model",
-    }: Pick<FromPretrainedOptions, "onProgress" | "preset" | "dtype" | "offload"> = {},
+    }: Pick<FromPretrainedOptions, "onProgress" | "preset" | "dtype" | "weightStorage" | "offload"> = {},
   ) {
     this.checkpoint = checkpoint;
     this.#engine = engine;
     this.#sessions = createSessions(engine, offload);
     this.#onProgress = onProgress;
     this.dtype = resolveDtype(dtype);
-    this.#networks = readNetworks(checkpoint, createCpuFp32Lowering, unetLowering(this.dtype));
+    const storage = resolveWeightStorage(weightStorage, this.dtype);
+    this.#networks = readNetworks(checkpoint, lowering, unetLowering(this.dtype, storage));
     checkTensors(this.#networks);
     eulerDiscreteConfig(checkpoint.schedulerConfig);
     this.preset = presetOf(checkpoint, this.#networks.unet, preset);
@@ -166,6 +174,7 @@ export class StableVideoDiffusionPipeline {
     const {
       variant,
       dtype,
+      weightStorage,
       onProgress,
       device,
       threads,
@@ -182,12 +191,12 @@ export class StableVideoDiffusionPipeline {
     if (unknownName !== undefined) {
       throw new StillmotionError(
         "invalid-option",
-        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, offload, onProgress`,
+        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, weightStorage, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, offload, onProgress`,
       );
     }
     checkChoice("preset", preset, presetNames);
     checkChoice("offload", offload, offloads);
-    resolveDtype(dtype);
+    resolveWeightStorage(weightStorage, resolveDtype(dtype));
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
     const { resolveModel } = await import("../hub/resolve-model.ts");
@@ -200,7 +209,7 @@ export class StableVideoDiffusionPipeline {
       const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
       if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
-      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype, offload });
+      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype, weightStorage, offload });
     } catch (error) {
       await engine.dispose();
       throw error;
