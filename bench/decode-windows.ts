@@ -6,7 +6,8 @@ import { decodeInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
 import { largestDifference, temporalDifference } from "./picture-quality.ts";
-import { gigabytes, markdownTable, type Section, seconds } from "./report.ts";
+import { bytesText } from "../src/byte-sizes.ts";
+import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants, type Side } from "./sides.ts";
 
 const windows = [8, 2, 1];
@@ -44,7 +45,7 @@ export async function decodeWindowsSection(options: BenchOptions, workload: Work
     const isBorder = (frame: number) => frame % window === 0;
     return [
       ...[side, window === frames ? "all" : String(window)],
-      ...[seconds(measurement!.loadSeconds + measurement!.warmUpSeconds), gigabytes(measurement!.peakBytes)],
+      ...[seconds(measurement!.loadSeconds + measurement!.warmUpSeconds), bytesText(measurement!.peakBytes, 2)],
       ...(window === frames
         ? ["", ""]
         : [largestDifference(got, expected).toExponential(1), temporalDifference(got, expected, isBorder).toFixed(3)]),

@@ -9,7 +9,8 @@ import { unetInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { median } from "./measurement.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
-import { gigabytes, markdownTable, type Section, seconds } from "./report.ts";
+import { bytesText } from "../src/byte-sizes.ts";
+import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants } from "./sides.ts";
 
 const standard: Workload = { checkpoint: "svd-xt", size: { frames: 8, width: 192, height: 128 } };
@@ -43,7 +44,7 @@ function loadTable(outcomes: readonly Outcome[]): string {
     return [
       ...[name, seconds(median(loads)), seconds(Math.min(...loads))],
       seconds(median(measurements.map(({ loadSeconds, warmUpSeconds }) => loadSeconds + warmUpSeconds))),
-      gigabytes(Math.max(...measurements.map(({ peakBytes }) => peakBytes))),
+      bytesText(Math.max(...measurements.map(({ peakBytes }) => peakBytes)), 2),
     ];
   });
   return markdownTable([header, ...rows]);

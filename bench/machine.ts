@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem, type } from "node:os";
 import type { Measurement } from "./measurement.ts";
 import type { BenchOptions } from "./options.ts";
-import { gigabytes } from "./report.ts";
+import { bytesText } from "../src/byte-sizes.ts";
+
 
 /** Those that decide how fast low precision is. */
 const instructionSets = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"];
@@ -17,7 +18,7 @@ export function circumstances(
   const machine = [
     [first?.model.trim(), ...cpuFlags()].join(" "),
     `${others.length + 1} processors`,
-    gigabytes(totalmem()),
+    bytesText(totalmem(), 2),
     type(),
     `load average ${loadavg()[2]!.toFixed(1)}`,
   ];

@@ -6,7 +6,8 @@ import { circumstances } from "./machine.ts";
 import type { MemoryMeasurement } from "./memory-stillmotion.ts";
 import type { BenchOptions, Workload } from "./options.ts";
 import { runForJson } from "./process.ts";
-import { gigabytes, markdownTable, type Section } from "./report.ts";
+import { bytesText } from "../src/byte-sizes.ts";
+import { markdownTable, type Section } from "./report.ts";
 
 const workloads: readonly Workload[] = [
   { checkpoint: "tiny", size: { frames: 8, width: 192, height: 128 } },
@@ -32,7 +33,7 @@ export async function* benchMemory(options: BenchOptions): AsyncGenerator<Sectio
     const clip = `${checkpointTitles[name]}, ${size.frames} frames of ${size.width}x${size.height}`;
     for (const { stage, estimatedBytes, peakBytes } of measurement.stages) {
       const ratio = (estimatedBytes / peakBytes).toFixed(2);
-      rows.push([clip, stage, gigabytes(estimatedBytes), gigabytes(peakBytes), ratio]);
+      rows.push([clip, stage, bytesText(estimatedBytes, 2), bytesText(peakBytes, 2), ratio]);
       log(rows.at(-1)!.join(", "));
     }
   }

@@ -7,7 +7,8 @@ import { createGraph } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { checkParity } from "./doctor-parity.ts";
 import { packageVersion } from "./package-files.ts";
-import { bytesText, countText } from "./units.ts";
+import { bytesText } from "../byte-sizes.ts";
+import { countText } from "./units.ts";
 
 export interface Check {
   readonly name: string;

@@ -17,7 +17,8 @@ import { unetFileComponent } from "../weights/single-file/unet-file.ts";
 import { type CheckpointSurvey, surveyCheckpoint } from "../weights/survey.ts";
 import type { Component, JsonObject } from "../weights/types.ts";
 import type { Inspection } from "./inspect.ts";
-import { bytesText, countText } from "./units.ts";
+import { bytesText } from "../byte-sizes.ts";
+import { countText } from "./units.ts";
 
 /** Lists of problems longer than this are cut for people. */
 const shownProblems = 30;

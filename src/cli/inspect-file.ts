@@ -6,7 +6,8 @@ import { type FileKind, kindInWords } from "../weights/single-file/file-kind.ts"
 import { readWeightsFile, type WeightsFile } from "../weights/single-file/open-file.ts";
 import type { Inspection } from "./inspect.ts";
 import { inspectLora } from "./inspect-lora.ts";
-import { bytesText, countText } from "./units.ts";
+import { bytesText } from "../byte-sizes.ts";
+import { countText } from "./units.ts";
 
 /** Lists of tensors longer than this are cut for people. */
 const shownTensors = 40;

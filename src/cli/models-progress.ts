@@ -2,7 +2,8 @@
 import type { DownloadEvent } from "../hub/progress.ts";
 import { bar } from "./report/progress-line.ts";
 import { canRedraw, printJson, printLine, styled } from "./terminal.ts";
-import { bytesText, countText, secondsText } from "./units.ts";
+import { bytesText } from "../byte-sizes.ts";
+import { countText, secondsText } from "./units.ts";
 
 export interface DownloadReporter {
   take(event: DownloadEvent): void;

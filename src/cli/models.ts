@@ -11,7 +11,8 @@ import { modelLines, revisionLine } from "./models-list.ts";
 import { downloadReporter } from "./models-progress.ts";
 import { findModelFolder } from "./models-resolve.ts";
 import { printJson, printLine } from "./terminal.ts";
-import { bytesText, countText } from "./units.ts";
+import { bytesText } from "../byte-sizes.ts";
+import { countText } from "./units.ts";
 
 const examples = `
 NAME is org/name, or one of ${knownCheckpoints.map(({ shortName }) => shortName).join(", ")}.

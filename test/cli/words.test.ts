@@ -6,7 +6,8 @@ import { withFlags } from "../../src/cli/errors.ts";
 import { outputPaths } from "../../src/cli/outputs.ts";
 import { readLatents } from "../../src/cli/read-latents.ts";
 import { settingFlags, settingsFromFlags } from "../../src/cli/setting-flags.ts";
-import { bytesText, secondsText } from "../../src/cli/units.ts";
+import { bytesText } from "../../src/byte-sizes.ts";
+import { secondsText } from "../../src/cli/units.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 import { scratchFolder } from "./command.ts";
 

@@ -6,9 +6,10 @@ import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
-import { assertFitsInMemory, peakMemory, type Run } from "../../src/pipeline/memory.ts";
+import { peakMemory, type Run } from "../../src/pipeline/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { resolveSettings } from "../../src/pipeline/resolve-settings.ts";
+import { assertFitsInMemory, roomFor } from "../../src/pipeline/room.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
@@ -33,7 +34,7 @@ const bytes = (of: Run) => peakMemory(networks, of).bytes;
 function refusal(of: Run, from = networks): string {
   const tight: Engine = { ...engine, availableMemoryBytes: () => peakMemory(from, of).bytes - 1 };
   try {
-    assertFitsInMemory(tight, createSessions(tight, of.offload), from, of);
+    assertFitsInMemory(roomFor(tight, createSessions(tight, of.offload), undefined), from, of);
   } catch (error) {
     return (error as Error).message;
   }

@@ -1,6 +1,7 @@
 /** Which sentences does a run say to people, on a terminal and in a log alike? */
 
-import { bytesText, countText, secondsText } from "../units.ts";
+import { bytesText } from "../../byte-sizes.ts";
+import { countText, secondsText } from "../units.ts";
 import type { RunPlan, RunResult, WrittenFiles } from "./reporter.ts";
 
 /** `svd-xt: 14 frames of 256x256, 25 steps, preset official svd-xt`. */

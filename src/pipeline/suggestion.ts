@@ -1,0 +1,65 @@
+/** Which change of a run would fit into memory? The smallest: how a clip is computed first, then how large it is. */
+import { peakMemory, type Run } from "./memory.ts";
+import type { Networks } from "./networks.ts";
+import type { Settings } from "./resolve-settings.ts";
+
+/** With more pieces of feed-forward layers the peak of the published UNet lies elsewhere. */
+const enoughPieces = 4;
+export const feedForwardPieces = [2, enoughPieces];
+
+/** A change of a run, and what it is called. */
+interface Change {
+  readonly words: string;
+  readonly settings?: Partial<Settings>;
+  readonly offload?: Run["offload"];
+  readonly isInt8?: boolean;
+}
+
+/** @param inInt8 the networks with a UNet in int8, where the run's is not */
+export function suggestion(roomBytes: number, networks: Networks, run: Run, inInt8?: () => Networks): string {
+  const fits = ({ settings = {}, offload = run.offload, isInt8 }: Change) => {
+    const changed = { ...run, offload, settings: { ...run.settings, ...settings } };
+    return peakMemory(isInt8 && inInt8 ? inInt8() : networks, changed).bytes <= roomBytes;
+  };
+  for (const change of [...otherWays(run, inInt8 !== undefined), ...smallerClips(run.settings)]) {
+    if (fits(change)) return `${change.words} would fit`;
+  }
+  return "no smaller clip would fit either; free some memory or use a smaller checkpoint";
+}
+
+function* otherWays({ settings, offload }: Run, hasInt8: boolean): Generator<Change> {
+  for (const decodeChunkSize of smallerChunks(settings)) {
+    yield { words: `decodeChunkSize ${decodeChunkSize}`, settings: { decodeChunkSize } };
+  }
+  if (offload === "none") yield { words: 'offload "model"', offload: "model" };
+  if (settings.cacheInterval > 1) yield { words: "cacheInterval 1", settings: { cacheInterval: 1 } };
+  const chunkFeedForward = Math.max(enoughPieces, settings.chunkFeedForward);
+  const pieces = `chunkFeedForward ${chunkFeedForward}`;
+  yield { words: pieces, settings: { chunkFeedForward } };
+  yield { words: `${pieces} with decodeChunkSize 1`, settings: { chunkFeedForward, decodeChunkSize: 1 } };
+  if (!hasInt8) return;
+  yield { words: "dtype int8", isInt8: true };
+  yield { words: "dtype int8 with decodeChunkSize 1", isInt8: true, settings: { decodeChunkSize: 1 } };
+}
+
+/** Half the chunk, a quarter ... 1. */
+export function* smallerChunks({ decodeChunkSize }: Pick<Settings, "decodeChunkSize">): Generator<number> {
+  for (let chunk = Math.floor(decodeChunkSize / 2); chunk >= 1; chunk = Math.floor(chunk / 2)) yield chunk;
+}
+
+function* smallerClips(settings: Settings): Generator<Change> {
+  for (const share of [0.75, 0.5, 0.25, 0.125]) {
+    const smaller = { width: scaled(settings.width, share), height: scaled(settings.height, share) };
+    const size = `${smaller.width}x${smaller.height}`;
+    yield { words: size, settings: smaller };
+    yield { words: `${size} with decodeChunkSize 1`, settings: { ...smaller, decodeChunkSize: 1 } };
+    const numFrames = Math.ceil(settings.numFrames * share);
+    const shorter = { ...smaller, numFrames, decodeChunkSize: 1 };
+    yield { words: `${numFrames} frames of ${size} with decodeChunkSize 1`, settings: shorter };
+  }
+}
+
+/** A share of a size in pixels, as a multiple of 16. */
+function scaled(size: number, share: number): number {
+  return Math.max(16, Math.floor((size * share) / 16) * 16);
+}
