@@ -15,6 +15,7 @@ const otherFlags: Readonly<Record<string, string>> = {
   dtype: "dtype",
   device: "device",
   offload: "offload",
+  maxMemory: "memory",
   threads: "threads",
   scratchFolder: "scratch-folder",
   maxPixels: "max-pixels",

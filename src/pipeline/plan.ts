@@ -28,6 +28,10 @@ export interface Plan {
   readonly stages: readonly StagePlan[];
   /** The largest of the stages' peaks. */
   readonly peakBytes: number;
+  /** The most that the process may hold: what it does already and what is free, or less where `maxMemory` says so. */
+  readonly availableBytes: number;
+  /** Where that is less than the peak: the smallest change that would fit. `generate` would refuse the run. */
+  readonly advice?: string;
   /** All stages, loading included. */
   readonly seconds: number;
   /** The most that decoding sets aside at a time, in memory where it is little, else in the scratch folder. */
@@ -55,7 +59,12 @@ export interface PlannedRun extends Run {
 }
 
 /** @param heldBytes what the process holds before the run */
-export function planRun(networks: Networks, run: PlannedRun, speeds: Speeds, heldBytes: number): Plan {
+export function planRun(
+  networks: Networks,
+  run: PlannedRun,
+  speeds: Speeds,
+  { heldBytes, ...memory }: { heldBytes: number; availableBytes: number; advice?: string },
+): Plan {
   const { settings, images, offload, dtype, evaluations, outputType } = run;
   const stages = stageMemory(networks, run).map(({ stage, bytes }): StagePlan => {
     const tasks = tasksOf(networks, run, stage);
@@ -71,6 +80,7 @@ export function planRun(networks: Networks, run: PlannedRun, speeds: Speeds, hel
   return {
     stages,
     peakBytes: Math.max(...stages.map(({ peakBytes }) => peakBytes)),
+    ...memory,
     seconds: stages.reduce((total, stage) => total + stage.loadSeconds + stage.runSeconds, 0),
     scratchBytes: outputType === "latents" ? 0 : setAsideBytes(networks, settings),
     clips: images * settings.numVideosPerPrompt,

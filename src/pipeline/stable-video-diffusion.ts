@@ -17,7 +17,7 @@ import { denoise } from "./denoise.ts";
 import { type Dtype, resolveDtype, unetLowering } from "./dtypes.ts";
 import { evaluateUnet } from "./evaluate-unet.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
-import type { Run } from "./memory.ts";
+import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
 import type { GenerateSettings } from "./options.ts";
@@ -36,6 +36,7 @@ import { assertFitsInMemory, fittingSettings, type Room, roomFor, whereMemoryRan
 import { samplingOf } from "./sampling.ts";
 import { createSessions, type Offload, offloads, type Sessions } from "./sessions.ts";
 import { type ProgressEvent, type StageContext, withSessions } from "./stages.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
 export interface FromPretrainedOptions {
@@ -281,17 +282,18 @@ export class StableVideoDiffusionPipeline {
     const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
     const evaluations = await countEvaluations(sampling, settings, images * settings.numVideosPerPrompt);
     const run = { ...this.#run(resolved, images), dtype: this.dtype, evaluations };
-    if (resolved.maxMemoryBytes !== undefined) {
-      assertFitsInMemory(this.#roomFor(resolved), this.#networks, run, this.#inInt8);
-    }
+    const room = this.#roomFor(resolved);
+    if (resolved.maxMemoryBytes !== undefined) assertFitsInMemory(room, this.#networks, run, this.#inInt8);
+    const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
+    const isRefused = peakMemory(this.#networks, run).bytes > room.bytes;
+    const advice = isRefused ? { advice: suggestion(room.bytes, this.#networks, run, this.#inInt8) } : {};
     this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work).catch((error) => {
       this.#speeds = undefined;
       throw error;
     });
     const speeds = await this.#speeds;
     throwIfAborted(signal);
-    const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
-    return planRun(this.#networks, run, speeds, heldBytes);
+    return planRun(this.#networks, run, speeds, { heldBytes, availableBytes: heldBytes + room.bytes, ...advice });
   }
 
   /**
