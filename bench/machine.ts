@@ -5,7 +5,6 @@ import type { Measurement } from "./measurement.ts";
 import type { BenchOptions } from "./options.ts";
 import { bytesText } from "../src/byte-sizes.ts";
 
-
 /** Those that decide how fast low precision is. */
 const instructionSets = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"];
 

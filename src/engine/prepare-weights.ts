@@ -1,11 +1,12 @@
 /** How are weights worked out before a session starts? In as many threads as it may use, straight into ONNX Runtime's memory. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import { bytesText } from "../byte-sizes.ts";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
-import { wantLargePages } from "./native-memory.ts";
+import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
 import { defaultMemory, deviceAllocator } from "./ort-session.ts";
 import type { Preparation, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
@@ -23,6 +24,9 @@ const alignment = 64;
 
 /** Below this a second thread takes longer to start than to do its share. */
 const elementsPerThread = 16e6;
+
+/** What V8 reserves for a thread; without it the whole process would end. */
+const threadBytes = 1e9;
 
 /** An initializer in the block of native memory that holds all of them. */
 interface Placed {
@@ -48,7 +52,7 @@ export async function withPreparedWeights<Result>(
   throwIfAborted(options.signal);
   const { placed, sizeBytes } = layOut(weights);
   const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
-  const memory = api.AllocatorAlloc(allocator, sizeBytes);
+  const memory = allocate(api, allocator, sizeBytes, options.name);
   try {
     wantLargePages(memory, sizeBytes);
     const addresses = new Map(placed.map(({ name, offset }) => [name, memory + BigInt(offset)]));
@@ -62,6 +66,15 @@ export async function withPreparedWeights<Result>(
     return await load();
   } finally {
     api.AllocatorFree(allocator, memory);
+  }
+}
+
+function allocate(api: OrtApi, allocator: Handle, sizeBytes: number, name: string): Handle {
+  try {
+    return api.AllocatorAlloc(allocator, sizeBytes);
+  } catch (error) {
+    const problem = `${name}: no memory for ${bytesText(sizeBytes)} of prepared weights (${(error as Error).message})`;
+    throw new StillmotionError("out-of-memory", problem, { cause: error });
   }
 }
 
@@ -114,6 +127,9 @@ async function fill(preparations: readonly Preparation[], options: PrepareOption
   // The largest first, so that no thread is left with one when the others are done.
   const bySize = preparations.toSorted((a, b) => elementCount(b.source.shape) - elementCount(a.source.shape));
   const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
+  if (addressSpaceLeft() < count * threadBytes) {
+    throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
+  }
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(program, { workerData: setup, execArgv: [] }));
   const stop = () => void workers.map((worker) => worker.terminate());

@@ -19,7 +19,10 @@ export interface ScratchSpace {
  * @param options.inMemoryBytes what all scratches together may hold in memory
  * @throws StillmotionError `invalid-option` when no file can be made in the folder that is given
  */
-export function openScratchSpace(given: string | undefined, { inMemoryBytes = scratchInMemoryBytes } = {}): ScratchSpace {
+export function openScratchSpace(
+  given: string | undefined,
+  { inMemoryBytes = scratchInMemoryBytes } = {},
+): ScratchSpace {
   if (given !== undefined) assertWritable(given);
   const folder = given ?? temporaryFolder();
   let heldBytes = 0;

@@ -49,7 +49,9 @@ export function peakBufferBytes(graph: Graph): number {
   for (const [now, step] of steps.entries()) {
     const reads = readsOf(step);
     for (const name of step.outputs) {
-      const overwritten = results.has(name) ? undefined : overwrittenInput(step, name, reads, { uses, bufferOf, shapes });
+      const overwritten = results.has(name)
+        ? undefined
+        : overwrittenInput(step, name, reads, { uses, bufferOf, shapes });
       const buffer = results.has(name) ? name : (overwritten ?? takeFree(free, name, shapes) ?? name);
       if (buffer !== name) count(uses, buffer, uses.get(name)!);
       else held.set(name, { from: now, to: results.has(name) ? steps.length : now });

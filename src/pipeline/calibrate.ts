@@ -107,7 +107,11 @@ function written(name: string, shape: readonly number[], layer: (x: Edge) => Edg
 
 function halves(graph: Graph, shape: readonly number[]): Edge {
   const one = 0x3c00;
-  return addConstant(graph, { dtype: "float16", shape, data: new Uint16Array(elementCount(shape)).fill(one) }, "weight");
+  return addConstant(
+    graph,
+    { dtype: "float16", shape, data: new Uint16Array(elementCount(shape)).fill(one) },
+    "weight",
+  );
 }
 
 const ones = (length: number) => new Int8Array(length).fill(1);

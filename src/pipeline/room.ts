@@ -1,7 +1,7 @@
 /** Does a run fit into memory, and if not, what would? */
 import { bytesText } from "../byte-sizes.ts";
 import type { Engine } from "../engine/engine.ts";
-import { StillmotionError } from "../errors.ts";
+import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import { peakMemory, type Run, stageMemory } from "./memory.ts";
 import type { Networks } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
@@ -64,12 +64,6 @@ export function whereMemoryRanOut(
   return new StillmotionError("out-of-memory", `generate: memory ran out (${message}); ${room.words}; ${mend}`, {
     cause: error,
   });
-}
-
-/** V8 has a RangeError for a buffer that cannot be made. */
-function isOutOfMemory(error: unknown): boolean {
-  if (error instanceof StillmotionError) return error.code === "out-of-memory";
-  return error instanceof RangeError && /allocation failed/i.test(error.message);
 }
 
 /**

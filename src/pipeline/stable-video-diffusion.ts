@@ -410,7 +410,10 @@ const fp32Work = kindsOfWork.filter((kind) => kind !== "int8Product");
 function imageCount(image: Image | readonly Image[] | number): number {
   const count = typeof image === "number" ? image : Array.isArray(image) ? image.length : 1;
   if (Number.isSafeInteger(count) && count > 0) return count;
-  throw new StillmotionError("invalid-option", `plan: image is ${show(image)}, expected pictures, or how many: 1 or more`);
+  throw new StillmotionError(
+    "invalid-option",
+    `plan: image is ${show(image)}, expected pictures, or how many: 1 or more`,
+  );
 }
 
 function checkChoice(name: string, given: string | undefined, choices: readonly string[]): void {

@@ -48,7 +48,7 @@ export function* smallerChunks({ decodeChunkSize }: Pick<Settings, "decodeChunkS
 }
 
 function* smallerClips(settings: Settings): Generator<Change> {
-  for (const share of [0.75, 0.5, 0.25, 0.125]) {
+  for (const share of [3 / 4, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]) {
     const smaller = { width: scaled(settings.width, share), height: scaled(settings.height, share) };
     const size = `${smaller.width}x${smaller.height}`;
     yield { words: size, settings: smaller };

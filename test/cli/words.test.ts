@@ -95,7 +95,7 @@ it("reads starting noise in every float format", async () => {
 });
 
 it("writes sizes and times for people", () => {
-  expect([0, 999, 1000, 43_100, 1.25e6, 3e9, 2e13].map(bytesText)).toEqual([
+  expect([0, 999, 1000, 43_100, 1.25e6, 3e9, 2e13].map((bytes) => bytesText(bytes))).toEqual([
     "0 bytes",
     "999 bytes",
     "1.0 kB",

@@ -5,11 +5,12 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { peakMemory, type Run } from "../../src/pipeline/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { resolveSettings } from "../../src/pipeline/resolve-settings.ts";
-import { assertFitsInMemory, roomFor } from "../../src/pipeline/room.ts";
+import { assertFitsInMemory, fittingSettings, roomFor } from "../../src/pipeline/room.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
@@ -79,6 +80,34 @@ describe("where that is too much", () => {
     expect(refusal(run(large, { offload: "none" }))).toMatch(/; offload "model" would fit$/);
     const cached = run({ ...large, cacheInterval: 3 }, { outputType: "latents" });
     expect(refusal(cached)).toMatch(/; cacheInterval 1 would fit$/);
+  });
+
+  const svdXtIn = (createUnetLowering = createCpuFp32Lowering) =>
+    readNetworks(published(), createCpuFp32Lowering, createUnetLowering);
+
+  it("int8 is named for a UNet whose weights are too much in fp32", () => {
+    const [fp32, int8] = [svdXtIn(), svdXtIn(createCpuInt8Lowering)];
+    const of = run({ numFrames: 8, width: 192, height: 128 }, { outputType: "latents" });
+    const room = { bytes: peakMemory(int8, of).bytes, words: "that is there" };
+    expect(() => assertFitsInMemory(room, fp32, of, () => int8)).toThrow(/that is there; dtype int8 would fit$/);
+    expect(() => assertFitsInMemory(room, fp32, of)).toThrow(/no smaller clip would fit either/);
+  });
+
+  it("with maxMemory the fewest pieces of feed-forward layers are chosen that fit, unless given or inexact", () => {
+    const networks = svdXtIn();
+    const of = run({ numFrames: 14, width: 512, height: 320 }, { outputType: "latents" });
+    const inPieces = (pieces: number) => ({ ...of, settings: { ...of.settings, chunkFeedForward: pieces } });
+    const bytes = (pieces: number) => peakMemory(networks, inPieces(pieces)).bytes;
+    const choose = (roomBytes: number, given: object, isExactInPieces: boolean) => {
+      const room = { bytes: roomBytes, words: "" };
+      return fittingSettings(room, networks, of, { given: { ...given }, isExactInPieces }).chunkFeedForward;
+    };
+    expect(bytes(2)).toBeLessThan(bytes(1));
+    expect(choose(bytes(1), {}, true)).toBe(1);
+    expect(choose(bytes(2), {}, true)).toBe(2);
+    expect(choose(bytes(4), {}, true)).toBe(bytes(4) < bytes(2) ? 4 : 2);
+    expect(choose(bytes(2), { chunkFeedForward: 1 }, true)).toBe(1);
+    expect(choose(bytes(2), {}, false)).toBe(1);
   });
 
   it("feed-forward layers in pieces are named for a network that has them at its largest level", () => {
