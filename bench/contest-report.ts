@@ -1,7 +1,8 @@
 /** How does a contest read: every side's times and memory, and how many times as fast we are as each opponent? */
+
+import { bytesText } from "../src/byte-sizes.ts";
 import type { Outcome } from "./contest.ts";
 import { type Measurement, median } from "./measurement.ts";
-import { bytesText } from "../src/byte-sizes.ts";
 import { markdownTable, seconds } from "./report.ts";
 
 /** Of each side's processes, which figures are compared? */

@@ -1,10 +1,10 @@
 /** Who is faster? All sides in turn, A B A B, each time in a fresh process, and the times count only if the results agree. */
 import { readFile } from "node:fs/promises";
+import { bytesText } from "../src/byte-sizes.ts";
 import type { Tensor } from "../src/tensor.ts";
 import { decodeSafetensors } from "../src/weights/safetensors.ts";
 import { type Measurement, relativeL2 } from "./measurement.ts";
 import { runForJson } from "./process.ts";
-import { bytesText } from "../src/byte-sizes.ts";
 import { seconds } from "./report.ts";
 
 /** A program that measures itself: it prints a `Measurement` and writes what it computed to `outputFile`. */

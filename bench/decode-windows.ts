@@ -1,4 +1,6 @@
 /** What does decoding a few frames at a time save in memory, and what does it do to the picture: ours and theirs? */
+
+import { bytesText } from "../src/byte-sizes.ts";
 import type { FloatTensor } from "../src/tensor.ts";
 import { benchCheckpoint } from "./checkpoints.ts";
 import { type Contestant, contest } from "./contest.ts";
@@ -6,7 +8,6 @@ import { decodeInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
 import { largestDifference, temporalDifference } from "./picture-quality.ts";
-import { bytesText } from "../src/byte-sizes.ts";
 import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants, type Side } from "./sides.ts";
 

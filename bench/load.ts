@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { bytesText } from "../src/byte-sizes.ts";
 import { benchCheckpoint } from "./checkpoints.ts";
 import { contest, type Outcome } from "./contest.ts";
 import { ratioTable } from "./contest-report.ts";
@@ -9,7 +10,6 @@ import { unetInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { median } from "./measurement.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
-import { bytesText } from "../src/byte-sizes.ts";
 import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants } from "./sides.ts";
 

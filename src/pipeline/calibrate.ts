@@ -2,7 +2,7 @@
 import type { Engine, Session } from "../engine/engine.ts";
 import { addConstant, addInput, addOutput, createGraph, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
-import { quantiseWeight, scratchLength, type StoredWeight } from "../onnx/prepared.ts";
+import { quantiseWeight, type StoredWeight, scratchLength } from "../onnx/prepared.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { type KindOfWork, kindsOfWork, workOf } from "../onnx/work.ts";
 import { elementCount, floatTensor } from "../tensor.ts";
@@ -15,8 +15,8 @@ export interface Speeds {
   readonly preparedWeightsPerSecond: number;
 }
 
-/** Of no machine in particular: good enough to tell which of two ways is the shorter. */
-export const usualSpeeds: Speeds = {
+/** Of no machine in particular, for what is not measured because no network needs it. */
+const usualSpeeds: Speeds = {
   multiplicationsPerSecond: { product: 80e9, convolution: 100e9, attention: 80e9, int8Product: 300e9 },
   movedBytesPerSecond: 4e9,
   loadedBytesPerSecond: 300e6,

@@ -21,8 +21,8 @@ import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
 import type { GenerateSettings } from "./options.ts";
-import { type Plan, planRun } from "./plan.ts";
 import { show } from "./parse-settings.ts";
+import { type Plan, planRun } from "./plan.ts";
 import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "./presets.ts";
 import {
   type OnStep,

@@ -1,6 +1,7 @@
 /** Which change of a run would fit into memory? The smallest: how a clip is computed first, then how large it is. */
+import { memoryOf } from "../onnx/memory.ts";
 import { peakMemory, type Run } from "./memory.ts";
-import type { Networks } from "./networks.ts";
+import { type Networks, unetsOf } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
 
 /** With more pieces of feed-forward layers the peak of the published UNet lies elsewhere. */
@@ -21,13 +22,27 @@ export function suggestion(roomBytes: number, networks: Networks, run: Run, inIn
     const changed = { ...run, offload, settings: { ...run.settings, ...settings } };
     return peakMemory(isInt8 && inInt8 ? inInt8() : networks, changed).bytes <= roomBytes;
   };
-  for (const change of [...otherWays(run, inInt8 !== undefined), ...smallerClips(run.settings)]) {
-    if (fits(change)) return `${change.words} would fit`;
+  for (const change of otherWays(run)) if (fits(change)) return `${change.words} would fit`;
+  if (inInt8 && mayFitInInt8(roomBytes, networks, run)) {
+    for (const change of inInt8Ways) if (fits(change)) return `${change.words} would fit`;
   }
+  for (const change of smallerClips(run.settings)) if (fits(change)) return `${change.words} would fit`;
   return "no smaller clip would fit either; free some memory or use a smaller checkpoint";
 }
 
-function* otherWays({ settings, offload }: Run, hasInt8: boolean): Generator<Change> {
+const inInt8Ways: readonly Change[] = [
+  { words: "dtype int8", isInt8: true },
+  { words: "dtype int8 with decodeChunkSize 1", isInt8: true, settings: { decodeChunkSize: 1 } },
+];
+
+/** Weights are what int8 saves. To write a graph only to find out takes seconds where it is far too large. */
+function mayFitInInt8(roomBytes: number, networks: Networks, run: Run): boolean {
+  const frugal = { ...run, settings: { ...run.settings, decodeChunkSize: 1 } };
+  const weightsBytes = unetsOf(networks, run.settings).map(({ graph }) => memoryOf(graph).weightsBytes);
+  return peakMemory(networks, frugal).bytes - Math.max(...weightsBytes) < roomBytes;
+}
+
+function* otherWays({ settings, offload }: Run): Generator<Change> {
   for (const decodeChunkSize of smallerChunks(settings)) {
     yield { words: `decodeChunkSize ${decodeChunkSize}`, settings: { decodeChunkSize } };
   }
@@ -37,9 +52,6 @@ function* otherWays({ settings, offload }: Run, hasInt8: boolean): Generator<Cha
   const pieces = `chunkFeedForward ${chunkFeedForward}`;
   yield { words: pieces, settings: { chunkFeedForward } };
   yield { words: `${pieces} with decodeChunkSize 1`, settings: { chunkFeedForward, decodeChunkSize: 1 } };
-  if (!hasInt8) return;
-  yield { words: "dtype int8", isInt8: true };
-  yield { words: "dtype int8 with decodeChunkSize 1", isInt8: true, settings: { decodeChunkSize: 1 } };
 }
 
 /** Half the chunk, a quarter ... 1. */

@@ -1,12 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { bytesText } from "../../src/byte-sizes.ts";
 import { chooseFit } from "../../src/cli/choose-fit.ts";
 import { withFlags } from "../../src/cli/errors.ts";
 import { outputPaths } from "../../src/cli/outputs.ts";
 import { readLatents } from "../../src/cli/read-latents.ts";
 import { settingFlags, settingsFromFlags } from "../../src/cli/setting-flags.ts";
-import { bytesText } from "../../src/byte-sizes.ts";
 import { secondsText } from "../../src/cli/units.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 import { scratchFolder } from "./command.ts";

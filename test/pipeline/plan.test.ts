@@ -1,10 +1,11 @@
 /** What does a plan say of a run, and what is chosen where memory is bounded? */
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { createImage } from "../../src/image/image.ts";
-import type { Plan } from "../../src/pipeline/plan.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { createImage, type Image } from "../../src/image/image.ts";
 import type { Dtype } from "../../src/pipeline/dtypes.ts";
+import type { Plan } from "../../src/pipeline/plan.ts";
+import type { OutputType } from "../../src/pipeline/resolve-settings.ts";
+import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { watchedEngine } from "../support/watched-engine.ts";
 
@@ -19,16 +20,16 @@ const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 2, seed:
 const picture = createImage(4, 4, new Uint8Array(48));
 
 /** What the networks were run for in one call, calibration left out. */
-async function runsOf(options: GenerateOptions, pictures = 1): Promise<Record<string, number>> {
+async function runsOf(options: GenerateOptions<OutputType>, pictures = 1): Promise<Record<string, number>> {
   watched.runs.length = 0;
-  await pipe.generate(Array(pictures).fill(picture), options);
+  await pipe.generate(Array<Image>(pictures).fill(picture), options);
   const counts: Record<string, number> = {};
   for (const { network } of watched.runs) counts[network] = (counts[network] ?? 0) + 1;
   return counts;
 }
 
 describe("the runs of the UNet that are planned are those of the call:", () => {
-  it.each<[string, GenerateOptions, number]>([
+  it.each<[string, GenerateOptions<OutputType>, number]>([
     ["guided", {}, 1],
     ["unguided", { maxGuidanceScale: 1 }, 1],
     ["guided at some noise levels", { numInferenceSteps: 4, guidanceInterval: [1, 800] }, 1],
@@ -38,7 +39,7 @@ describe("the runs of the UNet that are planned are those of the call:", () => {
     ["with noise levels of its own", { sigmas: [500, 20, 1, 0], numInferenceSteps: undefined }, 1],
   ])("%s", async (_, options, pictures) => {
     const { whole, shallow } = (await pipe.plan(pictures, { ...small, ...options })).unetRuns;
-    const { unet } = await runsOf({ ...small, ...options, outputType: "latents" } as GenerateOptions, pictures);
+    const { unet } = await runsOf({ ...small, ...options, outputType: "latents" }, pictures);
     expect(whole + shallow).toBe(unet);
     expect(shallow > 0).toBe("cacheInterval" in options);
   });
@@ -105,7 +106,8 @@ describe("with maxMemory", () => {
   /** A process that holds nothing, so that figures are those of the run alone. */
   const empty = { residentMemoryBytes: () => 0, availableMemoryBytes: () => 64e9 };
   const bounded = pipeIn("fp32", empty);
-  const peak = async (options: GenerateOptions) => (await bounded.plan(1, { ...large, ...options })).peakBytes;
+  const peak = async (options: GenerateOptions<OutputType>) =>
+    (await bounded.plan(1, { ...large, ...options })).peakBytes;
 
   it("decodes as many frames at a time as fit, and no fewer", async () => {
     const maxMemory = (await peak({ decodeChunkSize: 2 })) + 1;
