@@ -66,6 +66,9 @@ export function whereMemoryRanOut(
   });
 }
 
+/** What the process may grow by from when settings are chosen until the run is checked, with other graphs written. */
+const growthBytes = 20e6;
+
 /**
  * Settings with which the run fits, where some do that leave the picture as it is: fewer frames decoded at a time, and in
  * fp32 feed-forward layers in pieces. Of each the first that fits is taken, which is the fastest; what was given stays. What
@@ -80,7 +83,7 @@ export function fittingSettings(
   let { settings } = run;
   const stageFits = (stage: Stage, change: Partial<Settings>) => {
     const memory = stageMemory(networks, { ...run, settings: { ...settings, ...change } });
-    return memory.every((each) => each.stage !== stage || each.bytes <= room.bytes);
+    return memory.every((each) => each.stage !== stage || each.bytes + growthBytes <= room.bytes);
   };
   const take = (stage: Stage, changes: readonly Partial<Settings>[]) => {
     const change = changes.find((each) => stageFits(stage, each)) ?? changes[0];

@@ -316,8 +316,9 @@ export class StableVideoDiffusionPipeline {
     const given = options as Readonly<Record<string, unknown>>;
     const resolved = resolveSettings(given, { preset: this.preset.settings, ...trainedSize(this.#networks) });
     if (resolved.maxMemoryBytes === undefined) return resolved;
-    const room = this.#roomFor(resolved);
     const run = this.#run(resolved, images);
+    peakMemory(this.#networks, run); // what its graphs take is held from now on
+    const room = this.#roomFor(resolved);
     const isExactInPieces = this.dtype === "fp32";
     const settings = fittingSettings(room, this.#networks, run, { given: resolved.given, isExactInPieces });
     return { ...resolved, settings };

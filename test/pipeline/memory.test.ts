@@ -99,7 +99,7 @@ describe("where that is too much", () => {
     const inPieces = (pieces: number) => ({ ...of, settings: { ...of.settings, chunkFeedForward: pieces } });
     const bytes = (pieces: number) => peakMemory(networks, inPieces(pieces)).bytes;
     const choose = (roomBytes: number, given: object, isExactInPieces: boolean) => {
-      const room = { bytes: roomBytes, words: "" };
+      const room = { bytes: roomBytes + 25e6, words: "" };
       return fittingSettings(room, networks, of, { given: { ...given }, isExactInPieces }).chunkFeedForward;
     };
     expect(bytes(2)).toBeLessThan(bytes(1));

@@ -110,7 +110,7 @@ describe("with maxMemory", () => {
     (await bounded.plan(1, { ...large, ...options })).peakBytes;
 
   it("decodes as many frames at a time as fit, and no fewer", async () => {
-    const maxMemory = (await peak({ decodeChunkSize: 2 })) + 1;
+    const maxMemory = (await peak({ decodeChunkSize: 2 })) + 25e6;
     const whole = await bounded.plan(1, { ...large, maxMemory: 2 * (await peak({})) });
     const plan = await bounded.plan(1, { ...large, maxMemory });
     expect(whole.settings.decodeChunkSize).toBe(8);
@@ -128,9 +128,13 @@ describe("with maxMemory", () => {
     await expect(bounded.plan(1, { ...chunks, maxMemory })).rejects.toMatchObject({ code: "out-of-memory" });
   });
 
-  it("generates with what was chosen", async () => {
+  it("generates with what was chosen", { timeout: 120_000 }, async () => {
     const { settings } = await bounded.generate(picture, { ...small, maxMemory: "1GB" });
     expect(settings).toEqual(bounded.settingsFor(small));
+    const maxMemory = (await peak({ decodeChunkSize: 2, numFrames: 4 })) + 25e6;
+    const frugal = await bounded.generate(picture, { ...large, numFrames: 4, maxMemory });
+    expect(frugal.settings.decodeChunkSize).toBe(2);
+    expect(frugal.frames[0]).toHaveLength(4);
     await expect(bounded.generate(picture, { ...small, maxMemory: "1MB" })).rejects.toMatchObject({
       code: "out-of-memory",
     });
