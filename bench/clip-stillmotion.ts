@@ -26,6 +26,7 @@ const denoising = { from: 0, to: 0 };
 const stopwatch = startStopwatch();
 const pipeline = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, {
   dtype: values.dtype as FromPretrainedOptions["dtype"],
+  weightStorage: values["weight-storage"] as FromPretrainedOptions["weightStorage"],
   threads: Number(values.threads),
   preset: "diffusers",
   onProgress({ stage, state, done, total }) {

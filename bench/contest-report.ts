@@ -1,7 +1,9 @@
 /** How does a contest read: every side's times and memory, and how many times as fast we are as each opponent? */
+
+import { bytesText } from "../src/byte-sizes.ts";
 import type { Outcome } from "./contest.ts";
 import { type Measurement, median } from "./measurement.ts";
-import { gigabytes, markdownTable, seconds } from "./report.ts";
+import { markdownTable, seconds } from "./report.ts";
 
 /** Of each side's processes, which figures are compared? */
 export type Times = (measurement: Measurement) => readonly number[];
@@ -22,7 +24,7 @@ export function contestTable(outcomes: readonly Outcome[], run: string): string 
       seconds(median(runs)),
       seconds(Math.min(...runs)),
       seconds(Math.min(...measurements.flatMap(({ runCpuSeconds }) => runCpuSeconds))),
-      gigabytes(Math.max(...measurements.map(({ peakBytes }) => peakBytes))),
+      bytesText(Math.max(...measurements.map(({ peakBytes }) => peakBytes)), 2),
       index === 0 ? "" : `${difference.toExponential(1)} of ${tolerance?.toExponential(0)}`,
     ];
   });

@@ -1,10 +1,11 @@
 /** Who is faster? All sides in turn, A B A B, each time in a fresh process, and the times count only if the results agree. */
 import { readFile } from "node:fs/promises";
+import { bytesText } from "../src/byte-sizes.ts";
 import type { Tensor } from "../src/tensor.ts";
 import { decodeSafetensors } from "../src/weights/safetensors.ts";
 import { type Measurement, relativeL2 } from "./measurement.ts";
 import { runForJson } from "./process.ts";
-import { gigabytes, seconds } from "./report.ts";
+import { seconds } from "./report.ts";
 
 /** A program that measures itself: it prints a `Measurement` and writes what it computed to `outputFile`. */
 export interface Contestant {
@@ -80,7 +81,7 @@ export function largestDifference(got: Results, expected: Results): number {
 
 function summary(name: string, { loadSeconds, warmUpSeconds, runSeconds, peakBytes }: Measurement): string {
   const runs = runSeconds.length > 0 ? `, then ${runSeconds.map(seconds).join(" ")}` : "";
-  return `${name}: load ${seconds(loadSeconds)}, first ${seconds(warmUpSeconds)}${runs}; ${gigabytes(peakBytes)}`;
+  return `${name}: load ${seconds(loadSeconds)}, first ${seconds(warmUpSeconds)}${runs}; ${bytesText(peakBytes, 2)}`;
 }
 
 function floats({ data }: Tensor): Float32Array {

@@ -1,4 +1,6 @@
 /** What does decoding a few frames at a time save in memory, and what does it do to the picture: ours and theirs? */
+
+import { bytesText } from "../src/byte-sizes.ts";
 import type { FloatTensor } from "../src/tensor.ts";
 import { benchCheckpoint } from "./checkpoints.ts";
 import { type Contestant, contest } from "./contest.ts";
@@ -6,7 +8,7 @@ import { decodeInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
 import { largestDifference, temporalDifference } from "./picture-quality.ts";
-import { gigabytes, markdownTable, type Section, seconds } from "./report.ts";
+import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants, type Side } from "./sides.ts";
 
 const windows = [8, 2, 1];
@@ -44,7 +46,7 @@ export async function decodeWindowsSection(options: BenchOptions, workload: Work
     const isBorder = (frame: number) => frame % window === 0;
     return [
       ...[side, window === frames ? "all" : String(window)],
-      ...[seconds(measurement!.loadSeconds + measurement!.warmUpSeconds), gigabytes(measurement!.peakBytes)],
+      ...[seconds(measurement!.loadSeconds + measurement!.warmUpSeconds), bytesText(measurement!.peakBytes, 2)],
       ...(window === frames
         ? ["", ""]
         : [largestDifference(got, expected).toExponential(1), temporalDifference(got, expected, isBorder).toFixed(3)]),

@@ -35,7 +35,9 @@ async function timeSection(options: BenchOptions, workload: Workload): Promise<S
   const more = ["--window", String(workload.size.frames)];
   const call = { program: "decode", checkpoint: checkpoint.folder, inputsFile, runs, more } as const;
   // Our decoder computes in fp32 whatever the UNet does.
-  const { contestants, absent } = await entrants(options, call, ({ isOurs, dtype }) => !isOurs || dtype === "fp32");
+  const { contestants, absent } = await entrants(options, call, ({ isOurs, dtype, weightStorage }) => {
+    return !isOurs || (dtype === "fp32" && !weightStorage);
+  });
   const outcomes = await contest(contestants, { rounds, log });
   const text = `${contestTable(outcomes, "decode")}
 

@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { bytesText } from "../src/byte-sizes.ts";
 import { benchCheckpoint } from "./checkpoints.ts";
 import { contest, type Outcome } from "./contest.ts";
 import { ratioTable } from "./contest-report.ts";
@@ -9,7 +10,7 @@ import { unetInputs } from "./inputs.ts";
 import { circumstances } from "./machine.ts";
 import { median } from "./measurement.ts";
 import { type BenchOptions, titleOf, type Workload } from "./options.ts";
-import { gigabytes, markdownTable, type Section, seconds } from "./report.ts";
+import { markdownTable, type Section, seconds } from "./report.ts";
 import { entrants } from "./sides.ts";
 
 const standard: Workload = { checkpoint: "svd-xt", size: { frames: 8, width: 192, height: 128 } };
@@ -43,7 +44,7 @@ function loadTable(outcomes: readonly Outcome[]): string {
     return [
       ...[name, seconds(median(loads)), seconds(Math.min(...loads))],
       seconds(median(measurements.map(({ loadSeconds, warmUpSeconds }) => loadSeconds + warmUpSeconds))),
-      gigabytes(Math.max(...measurements.map(({ peakBytes }) => peakBytes))),
+      bytesText(Math.max(...measurements.map(({ peakBytes }) => peakBytes)), 2),
     ];
   });
   return markdownTable([header, ...rows]);

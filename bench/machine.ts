@@ -1,9 +1,9 @@
 /** On which machine was it, with which versions, when and how? What every section ends with. */
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem, type } from "node:os";
+import { bytesText } from "../src/byte-sizes.ts";
 import type { Measurement } from "./measurement.ts";
 import type { BenchOptions } from "./options.ts";
-import { gigabytes } from "./report.ts";
 
 /** Those that decide how fast low precision is. */
 const instructionSets = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"];
@@ -17,7 +17,7 @@ export function circumstances(
   const machine = [
     [first?.model.trim(), ...cpuFlags()].join(" "),
     `${others.length + 1} processors`,
-    gigabytes(totalmem()),
+    bytesText(totalmem(), 2),
     type(),
     `load average ${loadavg()[2]!.toFixed(1)}`,
   ];

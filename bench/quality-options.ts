@@ -14,6 +14,7 @@ interface SpeedOption {
   readonly name: string;
   /** Arithmetic of the UNet. Default: fp32. */
   readonly dtype?: Side["dtype"];
+  readonly weightStorage?: Side["weightStorage"];
   /** On top of the case's. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -24,6 +25,7 @@ export const qualityCases: readonly QualityCase[] = [
     settings: {},
     options: [
       { name: "int8", dtype: "int8" },
+      { name: "weights in int8", weightStorage: "int8" },
       { name: "cacheInterval 2", settings: { cache_interval: 2 } },
       { name: "half the steps", settings: { num_inference_steps: 4 } },
       { name: "half the steps, dpmpp-2m", settings: { num_inference_steps: 4, scheduler: "dpmpp-2m" } },
@@ -34,6 +36,7 @@ export const qualityCases: readonly QualityCase[] = [
     settings: { num_inference_steps: 25, min_guidance_scale: 1, max_guidance_scale: 3 },
     options: [
       { name: "int8", dtype: "int8" },
+      { name: "weights in int8", weightStorage: "int8" },
       { name: "cacheInterval 2", settings: { cache_interval: 2 } },
       { name: "cacheInterval 3", settings: { cache_interval: 3 } },
       { name: "cacheInterval 5", settings: { cache_interval: 5 } },

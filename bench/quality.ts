@@ -39,7 +39,11 @@ async function qualitySection(options: BenchOptions, checkpoint: BenchCheckpoint
     { side: { name: theirs, isOurs: false, dtype: "fp32" }, to: theirs },
     { side: { name: ours, isOurs: true, dtype: "fp32" }, to: ours },
     ...each.options.map(
-      ({ name, dtype = "fp32", settings }): Entry => ({ side: { name, isOurs: true, dtype }, to: ours, settings }),
+      ({ name, dtype = "fp32", weightStorage, settings }): Entry => ({
+        side: { name, isOurs: true, dtype, ...(weightStorage && { weightStorage }) },
+        to: ours,
+        settings,
+      }),
     ),
     { side: { name: "diffusers bf16", isOurs: false, dtype: "bf16" }, to: theirs },
     {

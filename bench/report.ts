@@ -35,7 +35,3 @@ export function markdownTable(rows: readonly (readonly string[])[]): string {
 export function seconds(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }
-
-export function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(bytes < 1e10 ? 2 : 1)} GB`;
-}

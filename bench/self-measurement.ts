@@ -8,6 +8,7 @@ export const commonOptions = {
   threads: { type: "string" },
   runs: { type: "string" },
   dtype: { type: "string" },
+  "weight-storage": { type: "string" },
 } as const;
 
 export interface Stopwatch {

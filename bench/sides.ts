@@ -12,6 +12,8 @@ export interface Side {
   readonly name: string;
   readonly isOurs: boolean;
   readonly dtype: "fp32" | "bf16" | "int8";
+  /** Of ours: what the UNet's weights are in memory. Default: as the library has it. */
+  readonly weightStorage?: "fp32" | "int8";
   /** By torch.compile with its default backend, inductor. */
   readonly isCompiled?: boolean;
 }
@@ -23,6 +25,8 @@ const sides: readonly Side[] = [
   { name: "diffusers compiled fp32", isOurs: false, dtype: "fp32", isCompiled: true },
   { name: "diffusers compiled bf16", isOurs: false, dtype: "bf16", isCompiled: true },
   { name: "stillmotion fp32", isOurs: true, dtype: "fp32" },
+  { name: "stillmotion fp32 with fp32 weights", isOurs: true, dtype: "fp32", weightStorage: "fp32" },
+  { name: "stillmotion fp32 with int8 weights", isOurs: true, dtype: "fp32", weightStorage: "int8" },
   { name: "stillmotion int8", isOurs: true, dtype: "int8" },
 ];
 
@@ -62,7 +66,8 @@ export async function entrants(
   await rm(compilerCache(options.scratchFolder), { recursive: true, force: true });
   const problem = wanted.some(({ isCompiled }) => isCompiled) ? await compilerProblem(options) : undefined;
   const able = wanted.filter(({ isCompiled }) => !(isCompiled && problem));
-  const contestants = able.map((side) => ({ ...asContestant(options, side, call), tolerance: tolerances[side.dtype] }));
+  const toleranceOf = ({ dtype, weightStorage }: Side) => tolerances[weightStorage ?? dtype];
+  const contestants = able.map((side) => ({ ...asContestant(options, side, call), tolerance: toleranceOf(side) }));
   const absent = problem ? `\nWithout the compiled sides, as torch.compile does not work here: ${problem}` : "";
   return { contestants, absent };
 }
@@ -73,7 +78,7 @@ export const sideNames: readonly string[] = sides.map(({ name }) => name);
 /** A side as a program that measures itself. */
 export function asContestant(options: BenchOptions, side: Side, call: Call): Contestant {
   const { scratchFolder, python, threads } = options;
-  const { name, isOurs, dtype, isCompiled } = side;
+  const { name, isOurs, dtype, isCompiled, weightStorage } = side;
   const outputFile = join(scratchFolder, "result.safetensors");
   const args = [
     ...[call.checkpoint, call.inputsFile, outputFile],
@@ -82,7 +87,8 @@ export function asContestant(options: BenchOptions, side: Side, call: Call): Con
   ];
   if (isOurs) {
     const program = join("bench", `${call.program}-stillmotion.ts`);
-    return { name, outputFile, program: process.execPath, args: [program, ...args] };
+    const weights = weightStorage ? ["--weight-storage", weightStorage] : [];
+    return { name, outputFile, program: process.execPath, args: [program, ...args, ...weights] };
   }
   return {
     ...{ name, outputFile, program: python },

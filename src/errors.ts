@@ -55,3 +55,9 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 export function abortedError(signal: AbortSignal): StillmotionError {
   return new StillmotionError("aborted", "the run was aborted by its signal", { cause: signal.reason });
 }
+
+/** True for the end of memory: ours, or V8's RangeError for a buffer that cannot be made. */
+export function isOutOfMemory(error: unknown): boolean {
+  if (error instanceof StillmotionError) return error.code === "out-of-memory";
+  return error instanceof RangeError && /allocation failed/i.test(error.message);
+}

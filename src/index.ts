@@ -12,6 +12,7 @@ export type { DenoiseStep } from "./pipeline/denoise.ts";
 export type { Dtype } from "./pipeline/dtypes.ts";
 export type { LoraSource } from "./pipeline/loras.ts";
 export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
+export type { Plan, StagePlan } from "./pipeline/plan.ts";
 export type { Preset, PresetName } from "./pipeline/presets.ts";
 export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";
 export type { Offload } from "./pipeline/sessions.ts";

@@ -1,5 +1,6 @@
 /** Is this installation sound? Each thing that a run needs is tried by itself. */
 import { arch, availableParallelism, cpus, platform, totalmem } from "node:os";
+import { bytesText } from "../byte-sizes.ts";
 import { describeEngine, probeProviders } from "../engine/ort-probe.ts";
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
@@ -7,7 +8,7 @@ import { createGraph } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { checkParity } from "./doctor-parity.ts";
 import { packageVersion } from "./package-files.ts";
-import { bytesText, countText } from "./units.ts";
+import { countText } from "./units.ts";
 
 export interface Check {
   readonly name: string;

@@ -1,4 +1,6 @@
 /** What is in a checkpoint's folder or file, or in a UNet's, what is it made for, and what is missing, unknown or wrong in it? */
+
+import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
@@ -17,7 +19,7 @@ import { unetFileComponent } from "../weights/single-file/unet-file.ts";
 import { type CheckpointSurvey, surveyCheckpoint } from "../weights/survey.ts";
 import type { Component, JsonObject } from "../weights/types.ts";
 import type { Inspection } from "./inspect.ts";
-import { bytesText, countText } from "./units.ts";
+import { countText } from "./units.ts";
 
 /** Lists of problems longer than this are cut for people. */
 const shownProblems = 30;

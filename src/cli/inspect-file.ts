@@ -1,4 +1,6 @@
 /** What is in a clip, or in a file of tensors? */
+
+import { bytesText } from "../byte-sizes.ts";
 import { type ClipMetadata, readClipMetadata } from "../video/read-metadata.ts";
 import { describeLora } from "../weights/lora/describe-lora.ts";
 import type { SafetensorsEntry } from "../weights/safetensors-header.ts";
@@ -6,7 +8,7 @@ import { type FileKind, kindInWords } from "../weights/single-file/file-kind.ts"
 import { readWeightsFile, type WeightsFile } from "../weights/single-file/open-file.ts";
 import type { Inspection } from "./inspect.ts";
 import { inspectLora } from "./inspect-lora.ts";
-import { bytesText, countText } from "./units.ts";
+import { countText } from "./units.ts";
 
 /** Lists of tensors longer than this are cut for people. */
 const shownTensors = 40;

@@ -1,7 +1,9 @@
 /** How does the list of cached models look to a person? Those that can be run, and how much the others take. */
+
+import { bytesText } from "../byte-sizes.ts";
 import type { CachedModel, CachedRevision } from "../hub/cached-models.ts";
 import { knownCheckpoint } from "../hub/known-checkpoints.ts";
-import { bytesText, countText } from "./units.ts";
+import { countText } from "./units.ts";
 
 export function modelLines(cacheFolder: string, models: readonly CachedModel[]): string[] {
   const ours = models.filter((model) => model.isVideoModel || knownCheckpoint(model.repository));

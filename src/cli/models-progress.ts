@@ -1,8 +1,10 @@
 /** What is shown of a download? A bar with speed and time left, a few lines in a log, or events for a program. */
+
+import { bytesText } from "../byte-sizes.ts";
 import type { DownloadEvent } from "../hub/progress.ts";
 import { bar } from "./report/progress-line.ts";
 import { canRedraw, printJson, printLine, styled } from "./terminal.ts";
-import { bytesText, countText, secondsText } from "./units.ts";
+import { countText, secondsText } from "./units.ts";
 
 export interface DownloadReporter {
   take(event: DownloadEvent): void;

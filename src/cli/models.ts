@@ -1,5 +1,6 @@
 /** What does `stillmotion models` take, and what does it do? Lists, downloads, checks and removes models of the cache. */
 import { Command } from "commander";
+import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { type CachedModel, cachedModel, cachedModels, removeModel, verifyModel } from "../hub/cached-models.ts";
 import { knownCheckpoints } from "../hub/known-checkpoints.ts";
@@ -11,7 +12,7 @@ import { modelLines, revisionLine } from "./models-list.ts";
 import { downloadReporter } from "./models-progress.ts";
 import { findModelFolder } from "./models-resolve.ts";
 import { printJson, printLine } from "./terminal.ts";
-import { bytesText, countText } from "./units.ts";
+import { countText } from "./units.ts";
 
 const examples = `
 NAME is org/name, or one of ${knownCheckpoints.map(({ shortName }) => shortName).join(", ")}.

@@ -7,11 +7,13 @@ import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { modelsCommand } from "./models.ts";
 import { packageVersion } from "./package-files.ts";
+import { planCommand } from "./plan.ts";
 import { printJson, printLine } from "./terminal.ts";
 
 const examples = `
 Examples:
   $ stillmotion generate photo.jpg -o clip.mp4
+  $ stillmotion plan photo.jpg --model svd-xt --memory 8GB
   $ stillmotion inspect clip.mp4
   $ stillmotion models pull svd-xt --variant fp16
   $ stillmotion doctor
@@ -46,6 +48,7 @@ function createProgram(finish: (exitCode: number) => void): Command {
     .addHelpText("after", examples);
   for (const command of [
     generateCommand(finish),
+    planCommand(finish),
     inspectCommand(finish),
     modelsCommand(finish),
     doctorCommand(finish),

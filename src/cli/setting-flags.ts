@@ -39,6 +39,14 @@ export function settingsFromFlags(values: OptionValues): Record<string, unknown>
   return settings;
 }
 
+/** Settings as they would be given, `--steps 25`; what no flag gives or has no value is left out. */
+export function flagsOfSettings(settings: Partial<Record<OptionName, unknown>>): string[] {
+  return optionNames().flatMap((name) => {
+    const value = settings[name];
+    return value === undefined || name === fromFile ? [] : [`--${presentationOf(name).flag} ${value}`];
+  });
+}
+
 function optionNames(): OptionName[] {
   const names = Object.keys(generateSchema.shape) as OptionName[];
   return names.filter((name) => presentationOf(name).flag !== undefined);

@@ -1,11 +1,4 @@
-/** How are bytes and seconds written for people? */
-
-/** `812 bytes`, `43.1 kB`, `1.2 MB`, `3.4 GB`. */
-export function bytesText(bytes: number): string {
-  if (bytes < 1000) return `${bytes} bytes`;
-  const power = Math.min(Math.floor(Math.log10(bytes) / 3), 4);
-  return `${(bytes / 1000 ** power).toFixed(1)} ${["", "kB", "MB", "GB", "TB"][power]}`;
-}
+/** How are seconds and counts written for people? */
 
 /** `0.24 s`, `8.3 s`, `42 s`, `3 min 20 s`, `2 h 5 min`. */
 export function secondsText(seconds: number): string {

@@ -41,12 +41,19 @@ export interface Scratch {
   release(): Promise<void>;
 }
 
+/** What all scratches together may hold in memory; the others are files. */
+export const scratchInMemoryBytes = 64e6;
+
 /** What starts sessions on one device. */
 export interface Engine {
   /** The execution provider that serves it, as ONNX Runtime names it, e.g. `CPUExecutionProvider`. */
   readonly provider: string;
+  /** Threads that one operator may use. */
+  readonly threads: number;
   /** Memory that a session could still take, for plans made before a run. */
   availableMemoryBytes(): number;
+  /** What the process holds now. */
+  residentMemoryBytes(): number;
   /**
    * Room for `length` values, whose first content is nothing in particular.
    *

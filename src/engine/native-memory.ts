@@ -1,4 +1,5 @@
 /** How does memory that native code freed get back to the system? */
+import { readFileSync } from "node:fs";
 import koffi from "koffi";
 
 /** glibc's `M_MMAP_THRESHOLD`. */
@@ -48,5 +49,17 @@ function glibcFunction<T>(declaration: string): T | undefined {
     return koffi.load(null).func(declaration) as T;
   } catch {
     return undefined; // musl
+  }
+}
+
+/** Bytes that the process may still map where its address space is limited, as `ulimit -v` does. Elsewhere no limit. */
+export function addressSpaceLeft(): number {
+  if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
+  try {
+    const limit = /^Max address space +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    const taken = /^VmSize:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    return limit && taken ? Math.max(0, Number(limit) - 1024 * Number(taken)) : Number.POSITIVE_INFINITY;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -6,6 +6,7 @@ import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session } from "./engine.ts";
 import type { WireTensor } from "./messages.ts";
+import { addressSpaceLeft } from "./native-memory.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
 import { prepareWeights } from "./prepare-weights.ts";
@@ -61,7 +62,9 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   const weights = new Set<() => void>();
   return {
     provider,
-    availableMemoryBytes: () => process.availableMemory(),
+    threads,
+    availableMemoryBytes: () => Math.min(process.availableMemory(), addressSpaceLeft()),
+    residentMemoryBytes: () => process.memoryUsage.rss(),
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
     load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal, weights }),

@@ -131,8 +131,9 @@ const statusNames = [
   "NOT_FOUND",
 ];
 
-/** ONNX Runtime has no status for it; these are the messages of its CPU and CUDA allocators and of C++. */
-const outOfMemory = /bad_alloc|bad allocation|failed to allocate|out of memory/i;
+/** ONNX Runtime has no status for it; these are the messages of its CPU and CUDA allocators, of C++ and of the system. */
+const outOfMemory =
+  /bad_alloc|bad allocation|failed to allocate|out of memory|cannot allocate memory|pthread_create failed/i;
 
 /**
  * Loads the shared library and binds its functions for the calling thread.

@@ -1,7 +1,7 @@
 /** What runs in the engine's worker thread? The calls that block: loading a graph, running it, releasing it. */
 import { type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads";
 import koffi from "koffi";
-import { StillmotionError } from "../errors.ts";
+import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import type { LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
 import { keepLargeBlocksApart, returnFreedMemory } from "./native-memory.ts";
 import { type Handle, openOrtApi } from "./ort-api.ts";
@@ -70,7 +70,8 @@ function answer(port: MessagePort, work: () => Results[keyof Results]): void {
     const buffers = typeof result === "object" ? Object.values(result).map(({ buffer }) => buffer) : [];
     port.postMessage({ result } satisfies Reply, buffers as Transferable[]);
   } catch (error) {
-    if (!(error instanceof StillmotionError)) throw error;
-    port.postMessage({ error: { code: error.code, message: error.message } } satisfies Reply);
+    if (!(error instanceof StillmotionError) && !isOutOfMemory(error)) throw error;
+    const code = error instanceof StillmotionError ? error.code : "out-of-memory";
+    port.postMessage({ error: { code, message: (error as Error).message } } satisfies Reply);
   }
 }

@@ -1,11 +1,12 @@
 /** How are weights worked out before a session starts? In as many threads as it may use, straight into the memory that it reads. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import { bytesText } from "../byte-sizes.ts";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
-import { wantLargePages } from "./native-memory.ts";
+import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
 import { defaultMemory, deviceAllocator } from "./ort-session.ts";
 import type { Preparation, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
@@ -23,6 +24,9 @@ const alignment = 64;
 
 /** Below this a second thread takes longer to start than to do its share. */
 const elementsPerThread = 16e6;
+
+/** What V8 reserves for a thread; without it the whole process would end. */
+const threadBytes = 1e9;
 
 /** An initializer in the block of native memory that holds all of them. */
 interface Placed {
@@ -47,7 +51,7 @@ export async function prepareWeights(
   throwIfAborted(options.signal);
   const { placed, sizeBytes } = layOut(weights);
   const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
-  const memory = api.AllocatorAlloc(allocator, sizeBytes);
+  const memory = allocate(api, allocator, sizeBytes, options.name);
   const values = nativeCells(placed.length);
   const free = () => {
     for (const value of values) if (value !== 0n) api.ReleaseValue(value);
@@ -68,6 +72,15 @@ export async function prepareWeights(
   }
 }
 
+function allocate(api: OrtApi, allocator: Handle, sizeBytes: number, name: string): Handle {
+  try {
+    return api.AllocatorAlloc(allocator, sizeBytes);
+  } catch (error) {
+    const problem = `${name}: no memory for ${bytesText(sizeBytes)} of prepared weights (${(error as Error).message})`;
+    throw new StillmotionError("out-of-memory", problem, { cause: error });
+  }
+}
+
 function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizeBytes: number } {
   let sizeBytes = 0;
   const place = (name: string, dtype: DataType, shape: readonly number[]): Placed => {
@@ -78,16 +91,9 @@ function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizeByt
   const placed = weights.flatMap((weight) => {
     const { shape } = weight.source;
     const [outputs, ...inputs] = shape as [number, ...number[]];
-    switch (weight.kind) {
-      case "float32":
-        return [place(weight.values, "float32", shape)];
-      case "int8 rows":
-        return [place(weight.bytes, "int8", shape), place(weight.scales, "float32", [outputs])];
-      case "int8 matrix": {
-        const matrix = place(weight.bytes, "int8", [elementCount(inputs), outputs]);
-        return [matrix, place(weight.scales, "float32", [outputs])];
-      }
-    }
+    if (weight.kind === "float32") return [place(weight.values, "float32", shape)];
+    const layout = weight.kind === "int8 rows" ? shape : [elementCount(inputs), outputs];
+    return [place(weight.bytes, "int8", layout), place(weight.scales, "float32", [outputs])];
   });
   return { placed, sizeBytes };
 }
@@ -132,6 +138,9 @@ async function fill(preparations: readonly Preparation[], options: PrepareOption
   // The largest first, so that no thread is left with one when the others are done.
   const bySize = preparations.toSorted((a, b) => elementsOf(b) - elementsOf(a));
   const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
+  if (addressSpaceLeft() < count * threadBytes) {
+    throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
+  }
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
   const workers = Array.from({ length: count }, () => new Worker(program, { workerData: setup, execArgv: [] }));
   // Nothing is left to take. Ended from outside while it loads koffi, a thread would abort the process.

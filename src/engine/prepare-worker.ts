@@ -3,7 +3,13 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { StillmotionError } from "../errors.ts";
-import { floatsOfWeight, type PreparedWeight, quantiseWeight, type ReadElements, scratchLength } from "../onnx/prepared.ts";
+import {
+  floatsOfWeight,
+  type PreparedWeight,
+  quantiseWeight,
+  type ReadElements,
+  scratchLength,
+} from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { type Handle, viewOfMemory } from "./ort-api.ts";
 

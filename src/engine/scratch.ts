@@ -3,8 +3,9 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs
 import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
-import type { Scratch } from "./engine.ts";
+import { type Scratch, scratchInMemoryBytes } from "./engine.ts";
 
 /** See the methods of `Engine`. */
 export interface ScratchSpace {
@@ -18,7 +19,10 @@ export interface ScratchSpace {
  * @param options.inMemoryBytes what all scratches together may hold in memory
  * @throws StillmotionError `invalid-option` when no file can be made in the folder that is given
  */
-export function openScratchSpace(given: string | undefined, { inMemoryBytes = 64e6 } = {}): ScratchSpace {
+export function openScratchSpace(
+  given: string | undefined,
+  { inMemoryBytes = scratchInMemoryBytes } = {},
+): ScratchSpace {
   if (given !== undefined) assertWritable(given);
   const folder = given ?? temporaryFolder();
   let heldBytes = 0;
@@ -117,15 +121,11 @@ async function assertFree(folder: string, sizeBytes: number): Promise<void> {
 }
 
 function noSpace(folder: string, sizeBytes: number, free: number | undefined, cause?: unknown): StillmotionError {
-  const problem = `${folder}: no space to set ${gigabytes(sizeBytes)} aside`;
-  const reason = free === undefined ? "the disk is full" : `${gigabytes(free)} are free`;
+  const problem = `${folder}: no space to set ${bytesText(sizeBytes)} aside`;
+  const reason = free === undefined ? "the disk is full" : `${bytesText(free)} are free`;
   return new StillmotionError("output", `${problem} (${reason}); free some, or name another folder as scratchFolder`, {
     cause,
   });
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** Linux's `TMPFS_MAGIC` and `RAMFS_MAGIC`: file systems that lie in memory. */

@@ -13,7 +13,7 @@ import type { Storage } from "./storage.ts";
 /** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
 const cachedNumbers = 2e6;
 
-export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "fp32"): Lowering {
+export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "stored"): Lowering {
   return createCpuLowering(graph, storage, () => ({}));
 }
 

@@ -52,6 +52,15 @@ export function createGraph(name: string): Graph {
   return { name, nodes: [], initializers: new Map(), prepared: [], edges: new Map(), inputs: [], outputs: [] };
 }
 
+/**
+ * Nodes as ONNX Runtime gets them, what is made of weights alone first: it orders them by their place, inputs of later ones
+ * first, so that such values are made right before their use and not all of them before anything else.
+ */
+export function nodesInOrder({ nodes, initializers }: Graph): readonly GraphNode[] {
+  const isOfWeights = ({ inputs }: GraphNode) => inputs.every((name) => name === "" || initializers.has(name));
+  return [...nodes.filter(isOfWeights), ...nodes.filter((node) => !isOfWeights(node))];
+}
+
 export function addInput(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {
   const input = edge(graph, name, dtype, shape);
   graph.inputs.push(input);

@@ -1,12 +1,14 @@
 /**
- * How much memory will a graph take? The weights, and what comes on top while it runs: the most that is alive at once.
+ * How much memory will a graph take? The weights, in the form that the session reads, and what comes on top while it runs: the
+ * buffers that it holds at once.
  */
 import { bytesPerElement, elementCount } from "../tensor.ts";
+import { peakBufferBytes } from "./buffers.ts";
 import type { Edge, Graph } from "./graph.ts";
 
-/** What ONNX Runtime holds beside weights and activations: its own code, kernels' scratch, the arena's rounding. */
-export const overheadBytes = 300e6;
-const arenaSlack = 1.15;
+/** What a session holds beside its weights: threads and tables, and something for each node. */
+const sessionBytes = 10e6;
+const nodeBytes = 10e3;
 
 export interface GraphMemory {
   /** Held from loading to release. */
@@ -15,39 +17,27 @@ export interface GraphMemory {
   readonly activationBytes: number;
 }
 
-/** Peak bytes of a process that loads and runs the graph. */
+/** The most bytes that loading and running the graph takes. */
 export function estimateMemory(graph: Graph): number {
   const { weightsBytes, activationBytes } = memoryOf(graph);
-  return overheadBytes + weightsBytes + activationBytes;
+  return weightsBytes + activationBytes;
 }
 
-export function memoryOf(graph: Graph): GraphMemory {
-  const constants = new Set(graph.initializers.keys());
-  const lastUse = new Map<string, number>();
-  for (const [position, node] of graph.nodes.entries()) {
-    if (node.inputs.every((name) => name === "" || constants.has(name))) {
-      for (const name of node.outputs) constants.add(name);
-    }
-    for (const name of node.inputs) lastUse.set(name, position);
-  }
+const known = new WeakMap<Graph, GraphMemory>();
 
-  let weightsBytes = 0;
-  let aliveBytes = graph.inputs.reduce((sum, input) => sum + sizeBytes(input), 0);
-  let peakBytes = aliveBytes;
-  const counted = new Set<string>();
-  for (const [position, node] of graph.nodes.entries()) {
-    if (node.outputs.every((name) => constants.has(name))) continue;
-    for (const name of node.outputs) aliveBytes += sizeBytes(graph.edges.get(name)!);
-    peakBytes = Math.max(peakBytes, aliveBytes);
-    for (const name of new Set(node.inputs)) {
-      if (constants.has(name) && !counted.has(name)) weightsBytes += sizeBytes(graph.edges.get(name)!);
-      counted.add(name);
-      if (!constants.has(name) && name !== "" && lastUse.get(name) === position) {
-        aliveBytes -= sizeBytes(graph.edges.get(name)!);
-      }
-    }
-  }
-  return { weightsBytes, activationBytes: arenaSlack * peakBytes };
+/** Of a graph that is written to its end. */
+export function memoryOf(graph: Graph): GraphMemory {
+  const memory = known.get(graph) ?? measure(graph);
+  known.set(graph, memory);
+  return memory;
+}
+
+function measure(graph: Graph): GraphMemory {
+  const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
+  return {
+    weightsBytes: sessionBytes + nodeBytes * graph.nodes.length + weightsBytes,
+    activationBytes: peakBufferBytes(graph),
+  };
 }
 
 function sizeBytes({ shape, dtype }: Edge): number {

@@ -128,7 +128,8 @@ export function batchedMatMul(
   options: { alpha?: number; aBatchSecond?: boolean; bBatchSecond?: boolean; transposeB?: boolean },
 ): Edge {
   const { alpha = 1, aBatchSecond = false, bBatchSecond = false, transposeB = false } = options;
-  const batchFirst = ([x, y, z]: readonly number[], isSecond: boolean) => (isSecond ? [y, x, z] : [x, y, z]) as number[];
+  const batchFirst = ([x, y, z]: readonly number[], isSecond: boolean) =>
+    (isSecond ? [y, x, z] : [x, y, z]) as number[];
   const [batch, rows, inner] = batchFirst(dimensions(a, 3), aBatchSecond);
   const [otherBatch, ...matrix] = batchFirst(dimensions(b, 3), bBatchSecond);
   const [expected, columns] = transposeB ? matrix.toReversed() : matrix;
@@ -175,7 +176,8 @@ export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
 
 /** int8 with a scale for each item of `axis`, around 0: float32. */
 export function dequantizeLinear(x: Edge, scales: Edge, axis: number): Edge {
-  if (!sameShape(scales.shape, [size(x, axis)])) throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
+  if (!sameShape(scales.shape, [size(x, axis)]))
+    throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
   return addNode("DequantizeLinear", [x, scales], { dtype: "float32", shape: x.shape }, { attributes: { axis } });
 }
 

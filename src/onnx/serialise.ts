@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import type { Attribute, Edge, Graph, Initializer } from "./graph.ts";
+import { type Attribute, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -30,7 +30,7 @@ export function serialise(graph: Graph): Uint8Array {
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
       initializer: Array.from(graph.initializers.values(), initializer),
-      node: weightsFirst(graph).map((node) => ({
+      node: nodesInOrder(graph).map((node) => ({
         opType: node.operator,
         domain: node.domain,
         input: [...node.inputs],
@@ -41,15 +41,6 @@ export function serialise(graph: Graph): Uint8Array {
     },
   });
   return toBinary(ModelProtoSchema, model);
-}
-
-/**
- * ONNX Runtime orders nodes by their place here, inputs of later ones first. So what is made of a weight alone is made right
- * before its use, and not all of it before anything else.
- */
-function weightsFirst({ nodes, initializers }: Graph): Graph["nodes"] {
-  const isOfWeights = ({ inputs }: Graph["nodes"][number]) => inputs.every((name) => initializers.has(name));
-  return [...nodes.filter(isOfWeights), ...nodes.filter((node) => !isOfWeights(node))];
 }
 
 function valueInfo(value: Edge) {

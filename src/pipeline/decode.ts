@@ -1,6 +1,7 @@
 /** How do latents become frames? Through the VAE's decoder, all at once or some frames at a time. */
 import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
+import type { WrittenSegment } from "../models/network.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
@@ -49,12 +50,23 @@ export function isWindowed({
   return decodeMode === "exact" && decodeChunkSize < numFrames;
 }
 
+/** The parts that a clip is decoded in, a window at a time. */
+export function decoderSegments(
+  networks: Networks,
+  settings: Pick<Settings, "width" | "height" | "numFrames" | "decodeChunkSize">,
+): WrittenSegment[] {
+  const { numFrames: frames, decodeChunkSize: window } = settings;
+  return networks.write.vaeDecoderSegments({ frames, window, ...latentSize(networks, settings) });
+}
+
+/** What decoding sets aside at a time; 0 where all frames of a chunk are in memory. */
+export function setAsideBytes(networks: Networks, settings: Settings): number {
+  return isWindowed(settings) ? scratchBytes(decoderSegments(networks, settings), settings.numFrames) : 0;
+}
+
 /** Throws `output` when decoding would set more aside than the engine has room for. */
 export async function assertScratchFits(engine: Engine, networks: Networks, settings: Settings): Promise<void> {
-  if (!isWindowed(settings)) return;
-  // What is set aside does not depend on the window.
-  const segments = networks.write.vaeDecoderSegments({ frames: 1, window: 1, ...latentSize(networks, settings) });
-  await engine.assertScratchFits(scratchBytes(segments, settings.numFrames));
+  if (isWindowed(settings)) await engine.assertScratchFits(setAsideBytes(networks, settings));
 }
 
 /** All frames of a clip as one, `window` of them in memory at a time; one clip after the other. */
@@ -147,7 +159,7 @@ export function toImages(frames: FloatTensor): Image[] {
 }
 
 /** Chunk lengths with the frames at which such chunks start: full ones, then a shorter last one. */
-function chunks(frames: number, chunkSize: number): Map<number, number[]> {
+export function chunks(frames: number, chunkSize: number): Map<number, number[]> {
   const starts = Array.from({ length: Math.ceil(frames / chunkSize) }, (_, index) => index * chunkSize);
   return Map.groupBy(starts, (start) => Math.min(chunkSize, frames - start));
 }

@@ -8,7 +8,7 @@ import { show } from "./parse-settings.ts";
 
 /** Formats that the weights of each arithmetic may be held in; the first is what `auto` takes. */
 const storages = {
-  fp32: ["fp32", "stored", "int8"],
+  fp32: ["stored", "fp32", "int8"],
   int8: ["int8"],
 } as const satisfies Readonly<Record<string, readonly WeightStorage[]>>;
 
@@ -47,8 +47,5 @@ export function unetLowering(dtype: Dtype, storage: WeightStorage): CreateLoweri
   return dtype === "int8" ? createCpuInt8Lowering : (graph) => createCpuFp32Lowering(graph, storage);
 }
 
-/**
- * The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. They
- * run once or a few times, so that their weights are brought to fp32 as they are used.
- */
+/** The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. */
 export const lowering: CreateLowering = (graph) => createCpuFp32Lowering(graph, "stored");

@@ -1,4 +1,5 @@
 /** Which settings are in force for a call? The caller's, else the preset's, else the checkpoint's and the defaults. */
+import { byteSizeForms, bytesFromText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { randomSeed } from "../random/generator.ts";
 import type { FloatTensor } from "../tensor.ts";
@@ -60,6 +61,9 @@ export interface ResolvedOptions {
   readonly outputType: OutputType;
   readonly signal: AbortSignal | undefined;
   readonly onStep: OnStep | undefined;
+  readonly maxMemoryBytes: number | undefined;
+  /** What the caller gave of the settings. */
+  readonly given: GenerateSettings;
 }
 
 /**
@@ -69,7 +73,7 @@ export function resolveSettings(
   given: Readonly<Record<string, unknown>>,
   checkpoint: Pick<Settings, "width" | "height" | "numFrames"> & { preset: GenerateSettings },
 ): ResolvedOptions {
-  const { outputType = "images", signal, onStep, ...rest } = camelCaseKeys("generate", given);
+  const { outputType = "images", signal, onStep, maxMemory, ...rest } = camelCaseKeys("generate", given);
   for (const [name, mend] of Object.entries(elsewhere)) {
     if (name in rest) throw new StillmotionError("invalid-option", `generate: ${name} is Python's; ${mend}`);
   }
@@ -78,6 +82,7 @@ export function resolveSettings(
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", signal, "an AbortSignal");
   if (onStep !== undefined && typeof onStep !== "function") throw wrongType("onStep", onStep, "a function");
 
+  const maxMemoryBytes = maxMemory === undefined ? undefined : bytesOf(maxMemory);
   const { latents, seed = randomSeed(), ...options } = parseSettings("generate", rest);
   const { preset: presetOfCheckpoint, ...trainedSize } = checkpoint;
   const preset = presetForScheduler(presetOfCheckpoint, options);
@@ -101,6 +106,8 @@ export function resolveSettings(
     outputType: output,
     signal,
     onStep: onStep as OnStep | undefined,
+    maxMemoryBytes,
+    given: options,
   };
 }
 
@@ -110,6 +117,12 @@ const decodedPixels = 2 ** 20;
 /** Exactly decoded, a chunk may be of any size: one whose memory is not the most that a run takes. */
 function defaultChunkSize({ decodeMode, width, height, numFrames }: Omit<Settings, "decodeChunkSize">): number {
   return decodeMode === "reference" ? numFrames : Math.max(1, Math.floor(decodedPixels / (width * height)));
+}
+
+function bytesOf(maxMemory: unknown): number {
+  const bytes = bytesFromText(String(maxMemory));
+  if (bytes === undefined) throw wrongType("maxMemory", maxMemory, byteSizeForms);
+  return bytes;
 }
 
 function wrongType(name: string, got: unknown, expected: string): StillmotionError {

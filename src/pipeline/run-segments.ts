@@ -2,7 +2,7 @@
 import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
-import { countMultiplications } from "../onnx/arithmetic.ts";
+import { countMultiplications } from "../onnx/work.ts";
 import { emptyBuffer, type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
@@ -65,7 +65,7 @@ export async function runSegments(
 }
 
 /** Frames that a segment gets at a time, the neighbours not counted. */
-function windowOf({ reads }: WrittenSegment): number {
+export function windowOf({ reads }: WrittenSegment): number {
   return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
 }
 

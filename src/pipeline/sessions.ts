@@ -1,5 +1,6 @@
 /** How long does a loaded network stay? Until its stage is over, or for the next call of the pipeline as well. */
 import type { Engine, Model, Session } from "../engine/engine.ts";
+import { StillmotionError } from "../errors.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
 
@@ -32,7 +33,14 @@ export interface Sessions {
   keptBytes(): number;
 }
 
+/** @throws StillmotionError `invalid-option` for another way of offloading */
 export function createSessions(engine: Engine, offload: Offload): Sessions {
+  if (!offloads.includes(offload)) {
+    throw new StillmotionError(
+      "invalid-option",
+      `fromPretrained: offload is ${JSON.stringify(offload)}, expected ${offloads.join(" or ")}`,
+    );
+  }
   return offload === "model" ? releaseAfterUse(engine) : keepLoaded(engine);
 }
 

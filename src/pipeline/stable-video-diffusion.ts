@@ -3,22 +3,33 @@ import type { Engine } from "../engine/engine.ts";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
 import { checkImage, type Image } from "../image/image.ts";
-import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
-import { samplers } from "../schedulers/samplers.ts";
+import type { WeightStorage } from "../lowering/parameter.ts";
+import { kindsOfWork } from "../onnx/work.ts";
+import { eulerDiscreteConfig } from "../schedulers/euler-discrete.ts";
 import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
 import { withLoras } from "../weights/lora/place-lora.ts";
 import type { Checkpoint } from "../weights/types.ts";
+import { calibrate, type Speeds } from "./calibrate.ts";
 import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
+import { countEvaluations } from "./count-evaluations.ts";
 import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
-import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering, type weightStorages } from "./dtypes.ts";
+import {
+  type Dtype,
+  lowering,
+  resolveDtype,
+  resolveWeightStorage,
+  unetLowering,
+  type weightStorages,
+} from "./dtypes.ts";
 import { evaluateUnet } from "./evaluate-unet.ts";
-import { assertGuidesSome, guidanceScales, isGuided } from "./guidance.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
-import { assertFitsInMemory } from "./memory.ts";
+import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
 import type { GenerateSettings } from "./options.ts";
+import { show } from "./parse-settings.ts";
+import { type Plan, planRun } from "./plan.ts";
 import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "./presets.ts";
 import {
   type OnStep,
@@ -28,8 +39,11 @@ import {
   resolveSettings,
   type Settings,
 } from "./resolve-settings.ts";
+import { assertFitsInMemory, fittingSettings, type Room, roomFor, whereMemoryRanOut } from "./room.ts";
+import { samplingOf } from "./sampling.ts";
 import { createSessions, type Offload, offloads, type Sessions } from "./sessions.ts";
 import { type ProgressEvent, type StageContext, withSessions } from "./stages.ts";
+import { type SmallerNetworks, suggestion } from "./suggestion.ts";
 
 /** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
 export interface FromPretrainedOptions {
@@ -42,10 +56,10 @@ export interface FromPretrainedOptions {
    */
   readonly dtype?: "auto" | Dtype | undefined;
   /**
-   * What the UNet's weights are in memory. `fp32`: as they are computed with. `stored`: in the format of their files, fp16 for
-   * the published checkpoints, and brought to fp32 each time that they are used: the first step begins at once and half the
-   * memory is mapped from the file, but each step takes longer; the clip is the same. `int8`, with a scale for each output:
-   * a quarter, and another clip. Default: `auto`, which is `fp32` for dtype fp32; for dtype int8 it is always `int8`.
+   * What the UNet's weights are in memory. `stored`: mapped from their files, fp16 for the published checkpoints, and brought
+   * to fp32 each time that they are used. `fp32`: all brought to fp32 at the start, for somewhat faster steps and twice the
+   * memory; the clip is the same. `int8`, with a scale for each output: half the memory, and another clip. Default: `auto`,
+   * which is `stored` for dtype fp32; for dtype int8 it is always `int8`.
    */
   readonly weightStorage?: (typeof weightStorages)[number] | undefined;
   /** Where graphs run: `cpu`, which `auto` chooses. */
@@ -100,6 +114,12 @@ export interface GenerateOptions<Output extends OutputType = "images"> extends G
   readonly signal?: AbortSignal | undefined;
   /** Called after each step. A tensor that it returns, of the same shape, replaces the latents. */
   readonly onStep?: OnStep | undefined;
+  /**
+   * The most that the process may hold during the call: bytes, or text such as `8GB`. Where the settings would take more,
+   * `decodeChunkSize`, and in fp32 `chunkFeedForward`, are chosen so that they do not, unless they are given: the picture
+   * stays the same. What cannot fit is refused. Default: what is free.
+   */
+  readonly maxMemory?: number | string | undefined;
 }
 
 /** The result of one call. */
@@ -133,6 +153,9 @@ export class StableVideoDiffusionPipeline {
   /** The arithmetic of the UNet. */
   readonly dtype: Dtype;
   readonly #onProgress: (event: ProgressEvent) => void;
+  readonly #smaller: readonly SmallerNetworks[];
+  /** Measured when the first plan is made. */
+  #speeds: Promise<Speeds> | undefined;
 
   /** For an engine of your own; {@link fromPretrained} is the usual way. The pipeline disposes of the engine. */
   constructor(
@@ -152,7 +175,12 @@ export class StableVideoDiffusionPipeline {
     this.#onProgress = onProgress;
     this.dtype = resolveDtype(dtype);
     const storage = resolveWeightStorage(weightStorage, this.dtype);
-    this.#networks = readNetworks(checkpoint, lowering, unetLowering(this.dtype, storage));
+    const networksIn = (dtype: Dtype, storage: WeightStorage) =>
+      readNetworks(checkpoint, lowering, unetLowering(dtype, storage));
+    this.#networks = networksIn(this.dtype, storage);
+    const stored = { words: 'weightStorage "stored"', networks: () => networksIn("fp32", "stored") };
+    const inInt8 = { words: 'dtype "int8"', networks: () => networksIn("int8", "int8") };
+    this.#smaller = storage === "fp32" ? [stored, inInt8] : storage === "stored" ? [inInt8] : [];
     checkTensors(this.#networks);
     eulerDiscreteConfig(checkpoint.schedulerConfig);
     this.preset = presetOf(checkpoint, this.#networks.unet, preset);
@@ -209,7 +237,13 @@ export class StableVideoDiffusionPipeline {
       const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
       if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
-      return new StableVideoDiffusionPipeline(checkpoint, engine, { onProgress, preset, dtype, weightStorage, offload });
+      return new StableVideoDiffusionPipeline(checkpoint, engine, {
+        onProgress,
+        preset,
+        dtype,
+        weightStorage,
+        offload,
+      });
     } catch (error) {
       await engine.dispose();
       throw error;
@@ -231,13 +265,11 @@ export class StableVideoDiffusionPipeline {
     const images = Array.isArray(image) ? (image as readonly Image[]) : [image as Image];
     if (images.length === 0) throw new StillmotionError("invalid-image", "generate: no image was given");
     images.forEach(checkImage);
-    const { settings, latents, outputType, signal, onStep } = this.#resolve(options);
+    const resolved = this.#resolve(options, images.length);
+    const { settings, latents, outputType, signal, onStep } = resolved;
     throwIfAborted(signal);
-    assertFitsInMemory(this.#engine, this.#sessions, this.#networks, {
-      settings,
-      outputType,
-      images: images.length,
-    });
+    const run = this.#run(resolved, images.length);
+    assertFitsInMemory(this.#roomFor(resolved), this.#networks, run, this.#smaller);
     if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
 
     const context: StageContext = {
@@ -246,21 +278,57 @@ export class StableVideoDiffusionPipeline {
       onProgress: this.#onProgress,
       signal,
     };
-    const result = await this.#latents(context, images, settings, latents, onStep);
-    if (outputType === "latents") return { frames: [], latents: result, settings };
-    const decoded = await decodeLatents(context, this.#networks, result, settings);
-    const frames = outputType === "floats" ? decoded : decoded.map(toImages);
-    return { frames: frames as Frames<Output>[], latents: result, settings };
+    try {
+      const result = await this.#latents(context, images, settings, latents, onStep);
+      if (outputType === "latents") return { frames: [], latents: result, settings };
+      const decoded = await decodeLatents(context, this.#networks, result, settings);
+      const frames = outputType === "floats" ? decoded : decoded.map(toImages);
+      return { frames: frames as Frames<Output>[], latents: result, settings };
+    } catch (error) {
+      throw whereMemoryRanOut(error, this.#roomFor(resolved), this.#networks, run, this.#smaller);
+    }
+  }
+
+  /**
+   * What {@link generate} would take for these options: memory and time of each stage, and the disk that decoding needs.
+   * No weight is read. The first call measures the machine for a second or two.
+   *
+   * @param image the pictures, or how many there will be
+   * @throws StillmotionError `invalid-option`, or `out-of-memory` when nothing fits into the `maxMemory` that is given
+   * @example
+   * const { peakBytes, seconds, settings } = await pipe.plan(1, { numFrames: 14, maxMemory: "8GB" });
+   */
+  async plan(image: Image | readonly Image[] | number = 1, options: GenerateOptions<OutputType> = {}): Promise<Plan> {
+    const images = imageCount(image);
+    const resolved = this.#resolve(options, images);
+    const { settings, signal } = resolved;
+    throwIfAborted(signal);
+    const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
+    const evaluations = await countEvaluations(sampling, settings, images * settings.numVideosPerPrompt);
+    const run = { ...this.#run(resolved, images), dtype: this.dtype, evaluations };
+    const room = this.#roomFor(resolved);
+    if (resolved.maxMemoryBytes !== undefined) assertFitsInMemory(room, this.#networks, run, this.#smaller);
+    const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
+    const isRefused = peakMemory(this.#networks, run).bytes > room.bytes;
+    const advice = isRefused ? { advice: suggestion(room.bytes, this.#networks, run, this.#smaller) } : {};
+    this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work).catch((error) => {
+      this.#speeds = undefined;
+      throw error;
+    });
+    const speeds = await this.#speeds;
+    throwIfAborted(signal);
+    return planRun(this.#networks, run, speeds, { heldBytes, availableBytes: heldBytes + room.bytes, ...advice });
   }
 
   /**
    * The settings that {@link generate} would take for these options: given, else the checkpoint's preset, else the
-   * defaults. A seed is drawn where none is given.
+   * defaults. A seed is drawn where none is given, and what `maxMemory` asks for is chosen.
    *
+   * @param images how many pictures there will be
    * @throws StillmotionError `invalid-option`
    */
-  settingsFor(options: GenerateOptions = {}): Settings {
-    return this.#resolve(options).settings;
+  settingsFor(options: GenerateOptions<OutputType> = {}, images = 1): Settings {
+    return this.#resolve(options, images).settings;
   }
 
   /** What of the settings lies far from what a published checkpoint was trained on, in words; no reason to refuse it. */
@@ -268,11 +336,23 @@ export class StableVideoDiffusionPipeline {
     return farFromTraining(settings, this.#networks.unet, this.checkpoint.unet.configFrom);
   }
 
-  #resolve(options: object): ResolvedOptions {
-    return resolveSettings(options as Readonly<Record<string, unknown>>, {
-      preset: this.preset.settings,
-      ...trainedSize(this.#networks),
-    });
+  #resolve(options: object, images: number): ResolvedOptions {
+    const given = options as Readonly<Record<string, unknown>>;
+    const resolved = resolveSettings(given, { preset: this.preset.settings, ...trainedSize(this.#networks) });
+    if (resolved.maxMemoryBytes === undefined) return resolved;
+    const run = this.#run(resolved, images);
+    peakMemory(this.#networks, run); // what its graphs take is held from now on
+    const room = this.#roomFor(resolved);
+    const settings = fittingSettings(room, this.#networks, run, resolved.given);
+    return { ...resolved, settings };
+  }
+
+  #run({ settings, outputType }: ResolvedOptions, images: number): Run {
+    return { settings, outputType, images, offload: this.#sessions.offload };
+  }
+
+  #roomFor({ maxMemoryBytes }: ResolvedOptions): Room {
+    return roomFor(this.#engine, this.#sessions, maxMemoryBytes);
   }
 
   /** Stops the engine and gives its memory back. Safe to call twice. */
@@ -303,11 +383,8 @@ export class StableVideoDiffusionPipeline {
         `generate: latents has shape [${givenLatents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
       );
     }
-    const samplerConfig = eulerDiscreteConfig(this.checkpoint.schedulerConfig);
-    const sampler = samplers[settings.scheduler];
-    const sigmas = settings.sigmas ?? sampler.sigmas;
-    const levels = schedule(samplerConfig, { steps: settings.numInferenceSteps, sigmas });
-    assertGuidesSome(settings.guidanceInterval, levels.sigmas);
+    const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
+    const levels = sampling.schedule;
 
     const drawNoise = noiseSource(settings.seed, clips);
     const imageNoise = drawNoise([images.length, 3, height, width], "fp32");
@@ -321,22 +398,16 @@ export class StableVideoDiffusionPipeline {
     });
 
     return withSessions(context, "unet", unetsOf(networks, settings), async (sessions) => {
-      const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, numFrames);
       const steps = denoise({
+        ...sampling,
         evaluate: evaluateUnet(sessions, settings.cacheInterval, context),
-        sample: sampler.sample,
-        schedule: levels,
-        churn: settings,
         drawNoise: () => drawNoise(shape, settings.noiseDtype),
-        predictionType: samplerConfig.predictionType,
         latents: floatTensor(
           shape,
           noise.data.map((value) => value * levels.initNoiseSigma),
         ),
         conditionings,
         addedTimeIds: addedTimeIds(settings),
-        guidanceScales: isGuided(scales) ? scales : undefined,
-        guidanceInterval: settings.guidanceInterval,
       });
       const total = levels.timesteps.length;
       context.onProgress({ stage: "unet", state: "running", done: 0, total });
@@ -356,6 +427,17 @@ export class StableVideoDiffusionPipeline {
       return turn.value;
     });
   }
+}
+
+const fp32Work = kindsOfWork.filter((kind) => kind !== "int8Product");
+
+function imageCount(image: Image | readonly Image[] | number): number {
+  const count = typeof image === "number" ? image : Array.isArray(image) ? image.length : 1;
+  if (Number.isSafeInteger(count) && count > 0) return count;
+  throw new StillmotionError(
+    "invalid-option",
+    `plan: image is ${show(image)}, expected pictures, or how many: 1 or more`,
+  );
 }
 
 function checkChoice(name: string, given: string | undefined, choices: readonly string[]): void {

@@ -47,7 +47,7 @@ it("runs all sides in turn, each in a process of its own, and keeps what they me
   expect(a!.measurements).toHaveLength(2);
   expect(b!.measurements[0]!.runSeconds).toEqual([3]);
   expect(b!.difference).toBeCloseTo(1e-4, 6);
-  expect(lines[0]).toBe("A: load 1.00 s, first 2.00 s, then 3.00 s; 0.00 GB");
+  expect(lines[0]).toBe("A: load 1.00 s, first 2.00 s, then 3.00 s; 5 bytes");
 });
 
 it("believes no time of a side whose result is too far from the first one's, or is no number", async () => {

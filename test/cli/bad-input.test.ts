@@ -27,6 +27,14 @@ it.each([
     "--guidance-interval is [800, 900], but no noise level of this run lies above",
   ],
   ["--offload disk", usage, '--offload is "disk", expected model or none'],
+  ["--memory lots", usage, '--memory is "lots", expected a size such as 8GB, 7.5GiB, 500MB or a number of bytes'],
+  ["--memory -8GB", usage, '--memory is "-8GB", expected a size such as 8GB'],
+  ["--memory 0", usage, '--memory is "0", expected a size such as 8GB'],
+  [
+    "--memory 1MB",
+    failed,
+    "--memory 1.0 MB leaves 0 bytes beside what the process holds; no smaller clip would fit either",
+  ],
   ["--fps 0", usage, "--fps is 0, expected a number from 1 to 240"],
   ["--fps nan", usage, '--fps is "nan", expected a number from 1 to 240'],
   ["--motion-bucket-id -1", usage, "--motion-bucket-id is -1, expected a number from 0 to 1023"],
@@ -50,9 +58,9 @@ it.each([
   ["--max-pixels 100", failed, "shrink it, or raise --max-pixels"],
   ["--latents package.json", failed, "package.json: is not a .safetensors file"],
   [
-    "--width 8192 --height 8192 --frames 1024 --decode-chunk-size 1",
+    "--width 4096 --height 4096 --frames 256 --decode-chunk-size 1",
     failed,
-    /the unet needs about \d+\.\d GB for 1024 frames of 8192x8192, .* --decode-chunk-size 1 would fit/,
+    /the unet needs about \d+\.\d TB for 256 frames of 4096x4096, .* --decode-chunk-size 1 would fit/,
   ],
 ])("refuses %s", async (words, code, message) => {
   const outcome = await stillmotionHere(["generate", picture, "-o", "clip.mp4", ...small, ...words.split(" ")]);
@@ -70,6 +78,19 @@ it.each([
   const outcome = await stillmotionHere(["generate", ...words]);
   expect(outcome).toMatchObject({ code: usage, stdout: "" });
   expect(outcome.stderr).toContain(`error: ${message}`);
+});
+
+it.each([
+  ["--steps 0", usage, "--steps is 0, expected a whole number from 1 to 1000"],
+  ["--memory 8", failed, "leaves 0 bytes beside what the process holds"],
+  ["--memory 8XB", usage, '--memory is "8XB", expected a size such as 8GB'],
+  ["--dtype fp16", failed, '--dtype is "fp16", this version computes in fp32 or int8'],
+  ["-o clip.avi", failed, "clip.avi: got the extension .avi, expected one of .mp4"],
+  ["--stpes 2", usage, "unknown option '--stpes'"],
+])("plan refuses %s, as generate does", async (words, code, message) => {
+  const outcome = await stillmotionHere(["plan", picture, ...small, ...words.split(" ")]);
+  expect(outcome).toMatchObject({ code, stdout: "" });
+  expect(outcome.stderr).toContain(message);
 });
 
 it("suggests the command that was meant", async () => {

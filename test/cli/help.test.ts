@@ -3,12 +3,15 @@ import { expect, it } from "vitest";
 import { generateSchema, type OptionName, presentationOf } from "../../src/pipeline/options.ts";
 import { start, stillmotion, stillmotionHere } from "./command.ts";
 
-it.each([["--help"], ["generate --help"], ["inspect --help"], ["doctor --help"]])("shows %s", async (words) => {
-  const { code, stdout, stderr } = await stillmotionHere(words.split(" "));
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
-  expect(stdout).toMatchSnapshot();
-});
+it.each([["--help"], ["generate --help"], ["inspect --help"], ["doctor --help"], ["plan --help"]])(
+  "shows %s",
+  async (words) => {
+    const { code, stdout, stderr } = await stillmotionHere(words.split(" "));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(stdout).toMatchSnapshot();
+  },
+);
 
 it("has a flag for every option of the schema", async () => {
   const { stdout } = await stillmotionHere(["generate", "--help"]);

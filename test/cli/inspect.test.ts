@@ -1,7 +1,7 @@
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { bytesText } from "../../src/cli/units.ts";
+import { bytesText } from "../../src/byte-sizes.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { exportToVideo } from "../../src/video/export.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";

@@ -1,12 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { bytesText } from "../../src/byte-sizes.ts";
 import { chooseFit } from "../../src/cli/choose-fit.ts";
 import { withFlags } from "../../src/cli/errors.ts";
 import { outputPaths } from "../../src/cli/outputs.ts";
 import { readLatents } from "../../src/cli/read-latents.ts";
 import { settingFlags, settingsFromFlags } from "../../src/cli/setting-flags.ts";
-import { bytesText, secondsText } from "../../src/cli/units.ts";
+import { secondsText } from "../../src/cli/units.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 import { scratchFolder } from "./command.ts";
 
@@ -94,7 +95,7 @@ it("reads starting noise in every float format", async () => {
 });
 
 it("writes sizes and times for people", () => {
-  expect([0, 999, 1000, 43_100, 1.25e6, 3e9, 2e13].map(bytesText)).toEqual([
+  expect([0, 999, 1000, 43_100, 1.25e6, 3e9, 2e13].map((bytes) => bytesText(bytes))).toEqual([
     "0 bytes",
     "999 bytes",
     "1.0 kB",

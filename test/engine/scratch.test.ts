@@ -61,7 +61,7 @@ it("holds in memory no more than it may, all scratches together", async ({ skip 
 
 describe("without room", () => {
   const message =
-    /^\/.*: no space to set 40000\.0 GB aside \(\d+\.\d GB are free\); free some, or name another folder as scratchFolder$/;
+    /^\/.*: no space to set 40\.0 TB aside \(\d+\.\d GB are free\); free some, or name another folder as scratchFolder$/;
 
   it("says so before the first number", async () => {
     const space = openScratchSpace(folder);
@@ -82,7 +82,7 @@ describe("without room", () => {
     expect(error).toBeInstanceOf(StillmotionError);
     expect(error).toMatchObject({ code: "output", cause: { code: "ENOSPC" } });
     expect((error as Error).message).toMatch(
-      /: no space to set 0\.0 GB aside \(the disk is full\); free some, or name/,
+      /: no space to set [\d.]+ MB aside \(the disk is full\); free some, or name/,
     );
     await Promise.all([first!.release(), second!.release()]);
   });

@@ -1,7 +1,13 @@
 /** Do stored weights become what sessions compute with: floats, int8 in their own shape, and the int8 matrices that products want? */
 import { describe, expect, it } from "vitest";
 import { float32ToBfloat16, float32ToFloat16 } from "../../src/half.ts";
-import { floatsOfWeight, type Int8Weight, quantiseWeight, type StoredWeight, scratchLength } from "../../src/onnx/prepared.ts";
+import {
+  floatsOfWeight,
+  type Int8Weight,
+  quantiseWeight,
+  type StoredWeight,
+  scratchLength,
+} from "../../src/onnx/prepared.ts";
 import { type DataType, elementCount, type TensorData } from "../../src/tensor.ts";
 
 /** A weight that lies in memory. */

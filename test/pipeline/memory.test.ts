@@ -5,12 +5,15 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
-import { assertFitsInMemory, peakMemory, type Run } from "../../src/pipeline/memory.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
+import { peakMemory, type Run } from "../../src/pipeline/memory.ts";
+import { type Networks, readNetworks } from "../../src/pipeline/networks.ts";
 import { resolveSettings } from "../../src/pipeline/resolve-settings.ts";
+import { assertFitsInMemory, type Room, roomFor } from "../../src/pipeline/room.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import type { SmallerNetworks } from "../../src/pipeline/suggestion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { published } from "../support/published.ts";
 
@@ -33,7 +36,7 @@ const bytes = (of: Run) => peakMemory(networks, of).bytes;
 function refusal(of: Run, from = networks): string {
   const tight: Engine = { ...engine, availableMemoryBytes: () => peakMemory(from, of).bytes - 1 };
   try {
-    assertFitsInMemory(tight, createSessions(tight, of.offload), from, of);
+    assertFitsInMemory(roomFor(tight, createSessions(tight, of.offload), undefined), from, of);
   } catch (error) {
     return (error as Error).message;
   }
@@ -80,10 +83,22 @@ describe("where that is too much", () => {
     expect(refusal(cached)).toMatch(/; cacheInterval 1 would fit$/);
   });
 
-  it("feed-forward layers in pieces are named for a network that has them at its largest level", () => {
-    const svdXt = readNetworks(published(), createCpuFp32Lowering);
-    const of = run({ numFrames: 14, width: 512, height: 320 }, { outputType: "latents" });
-    expect(refusal(of, svdXt)).toMatch(/^generate: the unet needs .*; chunkFeedForward 4 would fit$/);
+  const svdXtIn = (createUnetLowering = createCpuFp32Lowering) =>
+    readNetworks(published(), createCpuFp32Lowering, createUnetLowering);
+
+  it("another form of the UNet's weights is named where they are too much, the one that leaves the clip first", () => {
+    const inFp32 = svdXtIn((graph) => createCpuFp32Lowering(graph, "fp32"));
+    const [stored, int8] = [svdXtIn(), svdXtIn(createCpuInt8Lowering)];
+    const smaller = [
+      { words: 'weightStorage "stored"', networks: () => stored },
+      { words: 'dtype "int8"', networks: () => int8 },
+    ];
+    const of = run({ numFrames: 8, width: 192, height: 128 }, { outputType: "latents" });
+    const roomOf = (networks: Networks) => ({ bytes: peakMemory(networks, of).bytes, words: "that is there" });
+    const check = (room: Room, known: readonly SmallerNetworks[]) => () => assertFitsInMemory(room, inFp32, of, known);
+    expect(check(roomOf(stored), smaller)).toThrow(/that is there; weightStorage "stored" would fit$/);
+    expect(check(roomOf(int8), smaller)).toThrow(/that is there; dtype "int8" would fit$/);
+    expect(check(roomOf(int8), [])).toThrow(/no smaller clip would fit either/);
   });
 });
 

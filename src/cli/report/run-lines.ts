@@ -1,6 +1,9 @@
 /** Which sentences does a run say to people, on a terminal and in a log alike? */
 
-import { bytesText, countText, secondsText } from "../units.ts";
+import { bytesText } from "../../byte-sizes.ts";
+import type { Settings } from "../../pipeline/resolve-settings.ts";
+import { flagsOfSettings } from "../setting-flags.ts";
+import { countText, secondsText } from "../units.ts";
 import type { RunPlan, RunResult, WrittenFiles } from "./reporter.ts";
 
 /** `svd-xt: 14 frames of 256x256, 25 steps, preset official svd-xt`. */
@@ -28,4 +31,10 @@ export function fileLines({ files, settings, seconds }: RunResult): string[] {
 
 function nameOf({ paths }: WrittenFiles): string {
   return paths.length === 1 ? paths[0]! : `${paths[0]} to ${paths.at(-1)}`;
+}
+
+/** `--memory 8GB: --decode-chunk-size 2 was chosen`. */
+export function chosenText(maxMemory: string, chosen: Partial<Settings>): string {
+  const flags = flagsOfSettings(chosen);
+  return `--memory ${maxMemory}: ${flags.length === 0 ? "nothing had to be changed" : `${flags.join(" ")} was chosen`}`;
 }

@@ -1,0 +1,118 @@
+/** What is known before a run begins? Options, output paths, pictures, checkpoint and settings, in the order in which they can be wrong. */
+import { basename, resolve } from "node:path";
+import type { Image } from "../image/image.ts";
+import { type LoadImageOptions, loadImage } from "../image/load-image.ts";
+import { parseSettings } from "../pipeline/parse-settings.ts";
+import type { Settings } from "../pipeline/resolve-settings.ts";
+import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../pipeline/stable-video-diffusion.ts";
+import type { FloatTensor } from "../tensor.ts";
+import { chooseFit } from "./choose-fit.ts";
+import { checkOutputs, outputPaths } from "./outputs.ts";
+import { readLatents } from "./read-latents.ts";
+import type { Reporter, RunPlan } from "./report/reporter.ts";
+
+export interface RunRequest {
+  /** Paths or URLs. */
+  readonly images: readonly string[];
+  /** One path a format. */
+  readonly outputs: readonly string[];
+  /** By the names of the pipeline's options; `latents` is the path of a file. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** A path, or a name on the hub. */
+  readonly model: string;
+  /** See the pipeline's option. */
+  readonly maxMemory: string | undefined;
+  readonly pipelineOptions: FromPretrainedOptions;
+  readonly imageLimits: LoadImageOptions;
+  readonly reporter: Pick<Reporter, "note" | "progress">;
+  readonly signal: AbortSignal;
+}
+
+export interface OpenedRun extends RunPlan {
+  readonly pipeline: StableVideoDiffusionPipeline;
+  readonly images: readonly Image[];
+  readonly latents: FloatTensor | undefined;
+  /** The paths of each clip. */
+  readonly clipPaths: readonly (readonly string[])[];
+  /** What was chosen to stay within the memory that is allowed. */
+  readonly chosen: Partial<Settings>;
+}
+
+/** Call `pipeline.dispose` in the end. */
+export async function openRun(request: RunRequest): Promise<OpenedRun> {
+  const { reporter, signal } = request;
+  const { latents: latentsFile, ...flags } = request.settings;
+  const given = parseSettings("generate", flags);
+  const paths = outputPaths(request.outputs, request.images.length * (given.numVideosPerPrompt ?? 1));
+  await checkOutputs(paths.flat(), request.images, given.fps);
+  const images: Image[] = [];
+  for (const image of request.images) images.push(await loadImage(image, { ...request.imageLimits, signal }));
+  const latents = latentsFile === undefined ? undefined : await readLatents(String(latentsFile));
+
+  const pipeline = await StableVideoDiffusionPipeline.fromPretrained(request.model, {
+    ...request.pipelineOptions,
+    onProgress: reporter.progress,
+  });
+  try {
+    const options = { ...given, ...fitOf(pipeline, images, request) };
+    const usual = pipeline.settingsFor(options, images.length);
+    const { maxMemory } = request;
+    const settings = { ...pipeline.settingsFor({ ...options, seed: usual.seed, maxMemory }, images.length) };
+    // The preset may make more clips, or play them at a rate that a format cannot hold.
+    const clips = images.length * settings.numVideosPerPrompt;
+    const clipPaths = outputPaths(request.outputs, clips);
+    await checkOutputs(clipPaths.flat(), request.images, settings.fps);
+    for (const note of pipeline.checkpoint.assumptions ?? []) reporter.note(note);
+    for (const warning of pipeline.warningsFor(settings)) reporter.note(warning);
+    return {
+      pipeline,
+      images,
+      latents,
+      clipPaths,
+      settings,
+      clips,
+      chosen: differences(usual, settings),
+      model: modelName(pipeline.checkpoint.folder),
+      preset: pipeline.preset.name,
+      seedWasGiven: given.seed !== undefined,
+    };
+  } catch (error) {
+    await pipeline.dispose();
+    throw error;
+  }
+}
+
+/** The fit that was chosen for the person; nothing where they or the checkpoint chose. */
+function fitOf(
+  pipeline: StableVideoDiffusionPipeline,
+  images: readonly Image[],
+  request: RunRequest,
+): Partial<Settings> {
+  if (request.settings.fit !== undefined || pipeline.preset.settings.fit !== undefined) return {};
+  const pictures = images.map((size, index) => ({ name: pictureName(request.images[index]!), size }));
+  const { fit, notes } = chooseFit(pictures, pipeline.settingsFor(withoutLatents(request.settings)));
+  for (const note of notes) request.reporter.note(note);
+  return { fit };
+}
+
+function withoutLatents({ latents: _, ...settings }: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return settings;
+}
+
+/** What `to` has otherwise than `from`. */
+function differences(from: Settings, to: Settings): Partial<Settings> {
+  const names = Object.keys(to) as (keyof Settings)[];
+  return Object.fromEntries(names.filter((name) => to[name] !== from[name]).map((name) => [name, to[name]]));
+}
+
+/** The folder's name; in the Hugging Face cache that of the repository. */
+function modelName(folder: string): string {
+  const path = resolve(folder);
+  const cached = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\]/.exec(path);
+  return cached ? cached[1]!.replace("--", "/") : basename(path);
+}
+
+/** The last part of a path or of a URL without its query. */
+function pictureName(image: string): string {
+  return basename(/^https?:/i.test(image) && URL.canParse(image) ? new URL(image).pathname : image) || image;
+}

@@ -1,0 +1,132 @@
+/** How fast is this machine? A second of small graphs on the pipeline's own engine, one for each kind of work. */
+import type { Engine, Session } from "../engine/engine.ts";
+import { addConstant, addInput, addOutput, createGraph, type Edge, type Graph } from "../onnx/graph.ts";
+import * as ops from "../onnx/ops.ts";
+import { quantiseWeight, type StoredWeight, scratchLength } from "../onnx/prepared.ts";
+import { serialise } from "../onnx/serialise.ts";
+import { type KindOfWork, kindsOfWork, workOf } from "../onnx/work.ts";
+import { elementCount, floatTensor } from "../tensor.ts";
+
+export interface Speeds {
+  readonly multiplicationsPerSecond: Readonly<Record<KindOfWork, number>>;
+  readonly movedBytesPerSecond: number;
+  /** Weights in fp32, as a session starts with them. */
+  readonly loadedBytesPerSecond: number;
+  readonly preparedWeightsPerSecond: number;
+}
+
+/** Of no machine in particular, for what is not measured because no network needs it. */
+const usualSpeeds: Speeds = {
+  multiplicationsPerSecond: { product: 80e9, convolution: 100e9, attention: 80e9, int8Product: 300e9 },
+  movedBytesPerSecond: 4e9,
+  loadedBytesPerSecond: 300e6,
+  preparedWeightsPerSecond: 140e6,
+};
+
+/** Each graph is run so often, and the fastest run counts. */
+const runs = 3;
+
+/** @param kinds whose speed is needed; the others stay as usual */
+export async function calibrate(engine: Engine, kinds: readonly KindOfWork[] = kindsOfWork): Promise<Speeds> {
+  const moving = await measure(engine, elementwiseGraph());
+  const movedBytesPerSecond = moving.work.movedBytes / moving.runSeconds;
+  const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
+  let loadedBytesPerSecond = usualSpeeds.loadedBytesPerSecond;
+  for (const kind of kinds) {
+    const { work, runSeconds, loadSeconds } = await measure(engine, graphs[kind]());
+    const multiplying = Math.max(runSeconds / 2, runSeconds - work.movedBytes / movedBytesPerSecond);
+    multiplicationsPerSecond[kind] = work.multiplications[kind] / multiplying;
+    if (kind === "product") loadedBytesPerSecond = productBytes / loadSeconds;
+  }
+  const preparedWeightsPerSecond = kinds.includes("int8Product")
+    ? preparing() * engine.threads
+    : usualSpeeds.preparedWeightsPerSecond;
+  return { multiplicationsPerSecond, movedBytesPerSecond, loadedBytesPerSecond, preparedWeightsPerSecond };
+}
+
+async function measure(engine: Engine, graph: Graph) {
+  const [loadSeconds, session] = await timed(() => engine.load({ name: graph.name, bytes: serialise(graph) }));
+  try {
+    return { work: workOf(graph), loadSeconds, runSeconds: await fastestRun(session, graph) };
+  } finally {
+    await session.release();
+  }
+}
+
+async function fastestRun(session: Session, { inputs: [x] }: Graph): Promise<number> {
+  const seconds: number[] = [];
+  const inputs = { [x!.name]: floatTensor(x!.shape, new Float32Array(elementCount(x!.shape)).fill(0.5)) };
+  for (let run = 0; run < runs; run++) seconds.push((await timed(() => session.run(inputs)))[0]);
+  return Math.min(...seconds);
+}
+
+async function timed<Result>(work: () => Promise<Result>): Promise<[seconds: number, result: Result]> {
+  const started = performance.now();
+  const result = await work();
+  return [(performance.now() - started) / 1000, result];
+}
+
+/** Of the widest level of the published UNet, and of its first. */
+const wide = 1280;
+const narrow = 320;
+const productBytes = wide * wide * 4;
+
+const graphs: Readonly<Record<KindOfWork, () => Graph>> = {
+  product: () =>
+    written("product", [2048, wide], (x) => ops.gemm(x, ops.cast(halves(x.graph, [wide, wide]), "float32"))),
+  convolution: () =>
+    written("convolution", [2, narrow, 32, 56], (x) =>
+      ops.conv(x, ops.cast(halves(x.graph, [narrow, narrow, 3, 3]), "float32"), undefined, {
+        strides: [1, 1],
+        pads: [1, 1, 1, 1],
+      }),
+    ),
+  attention: () => written("attention", [2, 1792, narrow], (x) => ops.multiHeadAttention(x, x, x, narrow / 64)),
+  int8Product: () =>
+    written("int8 product", [2048, wide], (x) => {
+      const matrix = addConstant(x.graph, { dtype: "int8", shape: [wide, wide], data: ones(wide * wide) });
+      const scales = ops.floats(x.graph, new Float32Array(wide).fill(0.01));
+      return ops.matMulIntegerToFloat(ops.dynamicQuantizeLinear(x), matrix, scales);
+    }),
+};
+
+/** As a norm with its activation is written: most of what is no product. */
+function elementwiseGraph(): Graph {
+  return written("elementwise", [1, 256, 128 * 128], (x) => {
+    const perChannel = ops.floats(x.graph, new Float32Array(256).fill(1.5), [256, 1]);
+    const normalised = ops.instanceNormalization(x, 1e-5);
+    return ops.quickGelu(ops.add(ops.multiply(normalised, perChannel), perChannel), 1);
+  });
+}
+
+function written(name: string, shape: readonly number[], layer: (x: Edge) => Edge): Graph {
+  const graph = createGraph(`calibration: ${name}`);
+  addOutput(graph, "y", layer(addInput(graph, "x", "float32", shape)));
+  return graph;
+}
+
+function halves(graph: Graph, shape: readonly number[]): Edge {
+  const one = 0x3c00;
+  return addConstant(
+    graph,
+    { dtype: "float16", shape, data: new Uint16Array(elementCount(shape)).fill(one) },
+    "weight",
+  );
+}
+
+const ones = (length: number) => new Int8Array(length).fill(1);
+
+/** Weights a second that one thread brings to int8. */
+function preparing(): number {
+  const weight: StoredWeight = { dtype: "float16", shape: [512, wide], file: "", offset: 0 };
+  const count = elementCount(weight.shape);
+  const stored = new Uint8Array(2 * count).fill(0x3c);
+  const filled = { kind: "int8 matrix", bytes: new Int8Array(count), scales: new Float32Array(512) } as const;
+  const scratch = new Float32Array(scratchLength(weight));
+  const seconds = Array.from({ length: runs }, () => {
+    const started = performance.now();
+    quantiseWeight(weight, (start, end) => stored.slice(2 * start, 2 * end), scratch, filled);
+    return (performance.now() - started) / 1000;
+  });
+  return count / Math.min(...seconds);
+}

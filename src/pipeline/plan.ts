@@ -1,0 +1,139 @@
+/** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
+import type { WrittenNetwork } from "../models/network.ts";
+import { type GraphWork, kindsOfWork, workOf } from "../onnx/work.ts";
+import { bytesPerElement, elementCount } from "../tensor.ts";
+import type { Speeds } from "./calibrate.ts";
+import { chunks, decoderSegments, isWindowed, setAsideBytes } from "./decode.ts";
+import type { Dtype } from "./dtypes.ts";
+import { type Run, stageMemory } from "./memory.ts";
+import { latentSize, type Networks, unetsOf } from "./networks.ts";
+import type { Settings } from "./resolve-settings.ts";
+import { windowOf } from "./run-segments.ts";
+import type { Offload } from "./sessions.ts";
+import type { Stage } from "./stages.ts";
+
+/** What one network will take. */
+export interface StagePlan {
+  readonly stage: Stage;
+  /** The most that the process will hold while the stage is loaded and runs. */
+  readonly peakBytes: number;
+  /** With the files in the system's cache. */
+  readonly loadSeconds: number;
+  readonly runSeconds: number;
+}
+
+/** What a call of `generate` will take, estimated. */
+export interface Plan {
+  /** In their order; without the decoder where no frames are asked for. */
+  readonly stages: readonly StagePlan[];
+  /** The largest of the stages' peaks. */
+  readonly peakBytes: number;
+  /** The most that the process may hold: what it does already and what is free, or less where `maxMemory` says so. */
+  readonly availableBytes: number;
+  /** Where that is less than the peak: the smallest change that would fit. `generate` would refuse the run. */
+  readonly advice?: string;
+  /** All stages, loading included. */
+  readonly seconds: number;
+  /** The most that decoding sets aside at a time, in memory where it is little, else in the scratch folder. */
+  readonly scratchBytes: number;
+  readonly clips: number;
+  /** Runs of the UNet for all clips and halves of guidance; the shallow ones are DeepCache's. */
+  readonly unetRuns: { readonly whole: number; readonly shallow: number };
+  /** Every setting in force. Given to `generate` they make the run that was planned. */
+  readonly settings: Settings;
+  readonly dtype: Dtype;
+  readonly offload: Offload;
+}
+
+/** What a network is run for: how often it is loaded and run. */
+interface Task {
+  readonly network: WrittenNetwork;
+  readonly loads: number;
+  readonly runs: number;
+}
+
+export interface PlannedRun extends Run {
+  readonly dtype: Dtype;
+  /** As `countEvaluations` gives them. */
+  readonly evaluations: readonly number[];
+}
+
+/** @param heldBytes what the process holds before the run */
+export function planRun(
+  networks: Networks,
+  run: PlannedRun,
+  speeds: Speeds,
+  { heldBytes, ...memory }: { heldBytes: number; availableBytes: number; advice?: string },
+): Plan {
+  const { settings, images, offload, dtype, evaluations, outputType } = run;
+  const stages = stageMemory(networks, run).map(({ stage, bytes }): StagePlan => {
+    const tasks = tasksOf(networks, run, stage);
+    const sum = (seconds: (task: Task) => number) => tasks.reduce((total, task) => total + seconds(task), 0);
+    return {
+      stage,
+      peakBytes: heldBytes + bytes,
+      loadSeconds: sum(({ network, loads }) => loads * loadSeconds(network, speeds)),
+      runSeconds: sum(({ network, runs }) => runs * runSeconds(workOf(network.graph), speeds)),
+    };
+  });
+  const [whole = 0, shallow = 0] = evaluations;
+  return {
+    stages,
+    peakBytes: Math.max(...stages.map(({ peakBytes }) => peakBytes)),
+    ...memory,
+    seconds: stages.reduce((total, stage) => total + stage.loadSeconds + stage.runSeconds, 0),
+    scratchBytes: outputType === "latents" ? 0 : setAsideBytes(networks, settings),
+    clips: images * settings.numVideosPerPrompt,
+    unetRuns: { whole, shallow },
+    settings,
+    dtype,
+    offload,
+  };
+}
+
+function tasksOf(networks: Networks, { settings, images, offload, evaluations }: PlannedRun, stage: Stage): Task[] {
+  const { write } = networks;
+  switch (stage) {
+    case "image encoder":
+      return [{ network: write.imageEncoder(), loads: 1, runs: images }];
+    case "vae encoder":
+      return [{ network: write.vaeEncoder(settings), loads: 1, runs: images }];
+    case "unet":
+      return unetsOf(networks, settings).map((network, index) => ({ network, loads: 1, runs: evaluations[index]! }));
+    case "vae decoder":
+      return decoderTasks(networks, settings, images * settings.numVideosPerPrompt, offload);
+  }
+}
+
+function decoderTasks(networks: Networks, settings: Settings, clips: number, offload: Offload): Task[] {
+  const { numFrames, decodeChunkSize } = settings;
+  if (isWindowed(settings)) {
+    const loads = offload === "model" ? clips : 1;
+    return decoderSegments(networks, settings).map((network) => ({
+      network,
+      loads,
+      runs: clips * Math.ceil(numFrames / windowOf(network)),
+    }));
+  }
+  return [...chunks(numFrames, decodeChunkSize)].map(([frames, starts]) => ({
+    network: networks.write.vaeDecoder({ frames, ...latentSize(networks, settings) }),
+    loads: 1,
+    runs: clips * starts.length,
+  }));
+}
+
+function runSeconds({ multiplications, movedBytes }: GraphWork, speeds: Speeds): number {
+  const { multiplicationsPerSecond, movedBytesPerSecond } = speeds;
+  const multiplying = kindsOfWork.map((kind) => multiplications[kind] / multiplicationsPerSecond[kind]);
+  return multiplying.reduce((sum, each) => sum + each, 0) + movedBytes / movedBytesPerSecond;
+}
+
+/** Reading the graph and choosing its kernels, a node. */
+const nodeSeconds = 0.15e-3;
+
+function loadSeconds({ graph }: WrittenNetwork, { loadedBytesPerSecond, preparedWeightsPerSecond }: Speeds): number {
+  const prepared = graph.prepared.reduce((sum, { source }) => sum + elementCount(source.shape), 0);
+  const files = [...graph.initializers.values()].filter(({ data }) => typeof data === "object" && "file" in data);
+  const bytes = files.reduce((sum, { value }) => sum + bytesPerElement.float32 * elementCount(value.shape), 0);
+  return nodeSeconds * graph.nodes.length + bytes / loadedBytesPerSecond + prepared / preparedWeightsPerSecond;
+}

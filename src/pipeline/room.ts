@@ -1,0 +1,95 @@
+/** Does a run fit into memory, and if not, what would? */
+import { bytesText } from "../byte-sizes.ts";
+import type { Engine } from "../engine/engine.ts";
+import { isOutOfMemory, StillmotionError } from "../errors.ts";
+import { peakMemory, type Run, stageMemory } from "./memory.ts";
+import type { Networks } from "./networks.ts";
+import type { Settings } from "./resolve-settings.ts";
+import type { Sessions } from "./sessions.ts";
+import { type SmallerNetworks, smallerChunks, suggestion } from "./suggestion.ts";
+
+/** The memory that a run may take, and where the bound comes from. */
+export interface Room {
+  readonly bytes: number;
+  readonly words: string;
+}
+
+/** What is free, or less where the caller allows less: `maxMemoryBytes` for the whole process. */
+export function roomFor(engine: Engine, sessions: Sessions, maxMemoryBytes: number | undefined): Room {
+  // What is kept of earlier calls is used again, or makes way.
+  const keptBytes = sessions.keptBytes();
+  const free = engine.availableMemoryBytes() + keptBytes;
+  const isFree = { bytes: free, words: `${bytesText(free)} are free` };
+  if (maxMemoryBytes === undefined) return isFree;
+  const heldBytes = engine.residentMemoryBytes() - keptBytes;
+  const allowed = maxMemoryBytes - heldBytes;
+  if (allowed > free) return isFree;
+  const words = `maxMemory ${bytesText(maxMemoryBytes)} leaves ${bytesText(Math.max(0, allowed))} beside what the process holds`;
+  return { bytes: allowed, words };
+}
+
+/**
+ * Throws `out-of-memory` when the largest stage of a run needs more than there is room for, and names a change that would
+ * fit.
+ *
+ * @param smaller what of the same networks takes less memory
+ */
+export function assertFitsInMemory(
+  room: Room,
+  networks: Networks,
+  run: Run,
+  smaller: readonly SmallerNetworks[] = [],
+): void {
+  const needed = peakMemory(networks, run);
+  if (needed.bytes <= room.bytes) return;
+  const { numFrames, width, height } = run.settings;
+  throw new StillmotionError(
+    "out-of-memory",
+    `generate: the ${needed.stage} needs about ${bytesText(needed.bytes)} for ${numFrames} frames of ` +
+      `${width}x${height}, ${room.words}; ${suggestion(room.bytes, networks, run, smaller)}`,
+  );
+}
+
+/**
+ * The error of a run that began: where its memory ran out in the middle, it names a change that would have fitted what
+ * there is room for now, and less than what the run was thought to need.
+ */
+export function whereMemoryRanOut(
+  error: unknown,
+  room: Room,
+  networks: Networks,
+  run: Run,
+  smaller: readonly SmallerNetworks[] = [],
+): unknown {
+  if (!isOutOfMemory(error)) return error;
+  const bytes = Math.min(room.bytes, peakMemory(networks, run).bytes - 1);
+  const { message } = error as Error;
+  const mend = suggestion(bytes, networks, run, smaller);
+  return new StillmotionError("out-of-memory", `generate: memory ran out (${message}); ${room.words}; ${mend}`, {
+    cause: error,
+  });
+}
+
+/** What the process may grow by from when settings are chosen until the run is checked, with other graphs written. */
+const growthBytes = 20e6;
+
+/**
+ * Settings with which the run fits, where some do that leave the picture as it is: fewer frames decoded at a time. The first
+ * that fits is taken, which is the fastest; what was given stays. What does not fit for another reason is left to
+ * {@link assertFitsInMemory}.
+ */
+export function fittingSettings(
+  room: Room,
+  networks: Networks,
+  run: Run,
+  given: Readonly<Record<string, unknown>>,
+): Settings {
+  const { settings } = run;
+  if (given.decodeChunkSize !== undefined || settings.decodeMode !== "exact") return settings;
+  const decodingFits = (change: Partial<Settings>) => {
+    const memory = stageMemory(networks, { ...run, settings: { ...settings, ...change } });
+    return memory.every(({ stage, bytes }) => stage !== "vae decoder" || bytes + growthBytes <= room.bytes);
+  };
+  const changes = [{}, ...[...smallerChunks(settings)].map((decodeChunkSize) => ({ decodeChunkSize }))];
+  return { ...settings, ...changes.find(decodingFits) };
+}

@@ -1,0 +1,55 @@
+/** Is the work of a graph counted as by hand? */
+import { expect, it } from "vitest";
+import { addConstant, addInput, addOutput, createGraph, type Edge } from "../../src/onnx/graph.ts";
+import * as ops from "../../src/onnx/ops.ts";
+import { workOf } from "../../src/onnx/work.ts";
+
+function work(shape: number[], layer: (x: Edge) => Edge) {
+  const x = addInput(createGraph("test"), "x", "float32", shape);
+  addOutput(x.graph, "y", layer(x));
+  return workOf(x.graph);
+}
+const zeros = (x: Edge, shape: number[]) => ops.floats(x.graph, new Float32Array(shape.reduce((a, b) => a * b)), shape);
+const none = { product: 0, convolution: 0, attention: 0, int8Product: 0 };
+
+it("of a product: rows x inner x columns; it reads and writes each value once, its weights not counted", () => {
+  expect(work([6, 5], (x) => ops.gemm(x, zeros(x, [7, 5])))).toEqual({
+    multiplications: { ...none, product: 6 * 5 * 7 },
+    movedBytes: 4 * (6 * 5 + 6 * 7),
+  });
+  expect(work([6, 5], (x) => ops.matmul(x, zeros(x, [5, 7]))).multiplications.product).toBe(6 * 5 * 7);
+});
+
+it("of a convolution: each result has a kernel of products, and the input is laid out kernel by kernel", () => {
+  const options = { strides: [1, 1], pads: [1, 1, 1, 1] } as const;
+  expect(work([2, 3, 8, 9], (x) => ops.conv(x, zeros(x, [4, 3, 3, 3]), undefined, options))).toEqual({
+    multiplications: { ...none, convolution: 2 * 4 * 8 * 9 * 27 },
+    movedBytes: 4 * (2 * 3 * 72 + 2 * 4 * 72 + 2 * 72 * 27),
+  });
+  const pointwise = { strides: [1, 1], pads: [0, 0, 0, 0] } as const;
+  expect(work([2, 3, 8, 9], (x) => ops.conv(x, zeros(x, [4, 3, 1, 1]), undefined, pointwise)).movedBytes).toBe(
+    4 * (2 * 3 * 72 + 2 * 4 * 72),
+  );
+});
+
+it("of attention: every query with every key and every value", () => {
+  const { multiplications } = work([2, 10, 16], (x) => ops.multiHeadAttention(x, x, x, 4));
+  expect(multiplications).toEqual({ ...none, attention: 2 * (2 * 10 * 10 * 16) });
+});
+
+it("of a product of bytes, and of what brings values to bytes", () => {
+  const { multiplications, movedBytes } = work([6, 8], (x) => {
+    const matrix = addConstant(x.graph, { dtype: "int8", shape: [8, 4], data: new Int8Array(32) });
+    return ops.matMulIntegerToFloat(ops.dynamicQuantizeLinear(x), matrix, zeros(x, [4]));
+  });
+  expect(multiplications).toEqual({ ...none, int8Product: 6 * 8 * 4 });
+  const scaleAndZero = 4 + 1;
+  expect(movedBytes).toBe(4 * 48 + 48 + scaleAndZero + (48 + scaleAndZero + 4 * 24));
+});
+
+it("of views is nothing, and of weights only what is made of them", () => {
+  expect(work([4, 4], (x) => ops.add(x, zeros(x, [4, 4])))).toEqual({ multiplications: none, movedBytes: 4 * 32 });
+  const madeOfWeights = work([4, 4], (x) => ops.add(x, ops.sqrt(zeros(x, [4, 4]))));
+  expect(madeOfWeights).toEqual({ multiplications: none, movedBytes: 4 * (16 + 48) });
+  expect(work([4, 4], (x) => ops.reshape(x, [2, 8]))).toEqual({ multiplications: none, movedBytes: 0 });
+});
