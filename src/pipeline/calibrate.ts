@@ -10,8 +10,6 @@ import { elementCount, floatTensor } from "../tensor.ts";
 export interface Speeds {
   readonly multiplicationsPerSecond: Readonly<Record<KindOfWork, number>>;
   readonly movedBytesPerSecond: number;
-  /** Weights in fp32, as a session starts with them. */
-  readonly loadedBytesPerSecond: number;
   readonly preparedWeightsPerSecond: number;
 }
 
@@ -19,7 +17,6 @@ export interface Speeds {
 const usualSpeeds: Speeds = {
   multiplicationsPerSecond: { product: 80e9, convolution: 100e9, attention: 80e9, int8Product: 300e9 },
   movedBytesPerSecond: 4e9,
-  loadedBytesPerSecond: 300e6,
   preparedWeightsPerSecond: 140e6,
 };
 
@@ -31,23 +28,21 @@ export async function calibrate(engine: Engine, kinds: readonly KindOfWork[] = k
   const moving = await measure(engine, elementwiseGraph());
   const movedBytesPerSecond = moving.work.movedBytes / moving.runSeconds;
   const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
-  let loadedBytesPerSecond = usualSpeeds.loadedBytesPerSecond;
   for (const kind of kinds) {
-    const { work, runSeconds, loadSeconds } = await measure(engine, graphs[kind]());
+    const { work, runSeconds } = await measure(engine, graphs[kind]());
     const multiplying = Math.max(runSeconds / 2, runSeconds - work.movedBytes / movedBytesPerSecond);
     multiplicationsPerSecond[kind] = work.multiplications[kind] / multiplying;
-    if (kind === "product") loadedBytesPerSecond = productBytes / loadSeconds;
   }
   const preparedWeightsPerSecond = kinds.includes("int8Product")
     ? preparing() * engine.threads
     : usualSpeeds.preparedWeightsPerSecond;
-  return { multiplicationsPerSecond, movedBytesPerSecond, loadedBytesPerSecond, preparedWeightsPerSecond };
+  return { multiplicationsPerSecond, movedBytesPerSecond, preparedWeightsPerSecond };
 }
 
 async function measure(engine: Engine, graph: Graph) {
-  const [loadSeconds, session] = await timed(() => engine.load({ name: graph.name, bytes: serialise(graph) }));
+  const session = await engine.load({ name: graph.name, bytes: serialise(graph) });
   try {
-    return { work: workOf(graph), loadSeconds, runSeconds: await fastestRun(session, graph) };
+    return { work: workOf(graph), runSeconds: await fastestRun(session, graph) };
   } finally {
     await session.release();
   }
@@ -56,20 +51,17 @@ async function measure(engine: Engine, graph: Graph) {
 async function fastestRun(session: Session, { inputs: [x] }: Graph): Promise<number> {
   const seconds: number[] = [];
   const inputs = { [x!.name]: floatTensor(x!.shape, new Float32Array(elementCount(x!.shape)).fill(0.5)) };
-  for (let run = 0; run < runs; run++) seconds.push((await timed(() => session.run(inputs)))[0]);
+  for (let run = 0; run < runs; run++) {
+    const started = performance.now();
+    await session.run(inputs);
+    seconds.push((performance.now() - started) / 1000);
+  }
   return Math.min(...seconds);
-}
-
-async function timed<Result>(work: () => Promise<Result>): Promise<[seconds: number, result: Result]> {
-  const started = performance.now();
-  const result = await work();
-  return [(performance.now() - started) / 1000, result];
 }
 
 /** Of the widest level of the published UNet, and of its first. */
 const wide = 1280;
 const narrow = 320;
-const productBytes = wide * wide * 4;
 
 const graphs: Readonly<Record<KindOfWork, () => Graph>> = {
   product: () =>

@@ -172,7 +172,7 @@ export const generateSchema = z
     chunkFeedForward: z.int().min(1).max(64).register(presentations, {
       flag: "chunk-feed-forward",
       value: "n",
-      help: "compute feed-forward layers in n pieces: less memory, and in fp32 the same clip",
+      help: "compute feed-forward layers in n pieces: a little less memory, and in fp32 the same clip",
       group: "sampling",
     }),
     numVideosPerPrompt: z.int().min(1).max(64).register(presentations, {

@@ -1,7 +1,7 @@
 /** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
 import type { WrittenNetwork } from "../models/network.ts";
 import { type GraphWork, kindsOfWork, workOf } from "../onnx/work.ts";
-import { bytesPerElement, elementCount } from "../tensor.ts";
+import { elementCount } from "../tensor.ts";
 import type { Speeds } from "./calibrate.ts";
 import { chunks, decoderSegments, isWindowed, setAsideBytes } from "./decode.ts";
 import type { Dtype } from "./dtypes.ts";
@@ -131,9 +131,8 @@ function runSeconds({ multiplications, movedBytes }: GraphWork, speeds: Speeds):
 /** Reading the graph and choosing its kernels, a node. */
 const nodeSeconds = 0.15e-3;
 
-function loadSeconds({ graph }: WrittenNetwork, { loadedBytesPerSecond, preparedWeightsPerSecond }: Speeds): number {
+/** Weights that stay in their files are mapped, which takes no time. */
+function loadSeconds({ graph }: WrittenNetwork, { preparedWeightsPerSecond }: Speeds): number {
   const prepared = graph.prepared.reduce((sum, { source }) => sum + elementCount(source.shape), 0);
-  const files = [...graph.initializers.values()].filter(({ data }) => typeof data === "object" && "file" in data);
-  const bytes = files.reduce((sum, { value }) => sum + bytesPerElement.float32 * elementCount(value.shape), 0);
-  return nodeSeconds * graph.nodes.length + bytes / loadedBytesPerSecond + prepared / preparedWeightsPerSecond;
+  return nodeSeconds * graph.nodes.length + prepared / preparedWeightsPerSecond;
 }
