@@ -4,7 +4,7 @@ import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
 import { attendAcrossItems } from "./attention-across-items.ts";
-import { commonStorage, firstStorage, type StoredValue, stored } from "./cpu-values.ts";
+import { commonStorage, firstStorage, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
 import { parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
@@ -14,7 +14,20 @@ import type { Storage } from "./storage.ts";
 const cachedNumbers = 2e6;
 
 export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "stored"): Lowering {
-  return createCpuLowering(graph, storage, () => ({}));
+  if (storage !== "int8") return createCpuLowering(graph, storage, () => ({}));
+  const exact = createCpuFp32Lowering(graph);
+  // The exceptions are those of products of bytes, for the same reasons: see cpu-int8.ts.
+  return createCpuLowering(graph, storage, (inInt8) => ({
+    linear: (x, weight, bias) =>
+      x.shape.length === 2
+        ? writtenBy(exact, [x], ([row]) => exact.linear(row!, weight, bias))
+        : inInt8.linear(x, weight, bias),
+    conv2d: (x, weight, bias, options) =>
+      weight.shape[2] === 1
+        ? writtenBy(exact, [x], ([map]) => exact.conv2d(map!, weight, bias, options))
+        : inInt8.conv2d(x, weight, bias, options),
+    exactly: (values, write) => writtenBy(exact, values, write),
+  }));
 }
 
 /** @param change the operations that another precision does otherwise, given those of this one */

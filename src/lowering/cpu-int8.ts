@@ -9,20 +9,14 @@ import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
 import { activate, createCpuFp32Lowering, createCpuLowering, crop } from "./cpu-fp32.ts";
-import { type StoredValue, stored } from "./cpu-values.ts";
+import { type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { normaliseTokens } from "./group-norm.ts";
 import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
 import type { Lowering, Value } from "./lowering.ts";
-
-/**
- * What enters or leaves the network, such as latents, has fewer channels. Its products are quick in fp32, and their errors
- * would go straight into the picture.
- */
-const fewestChannels = 32;
+import { fewestInt8Channels } from "./parameter.ts";
 
 export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
-  const rows = createCpuFp32Lowering(graph, "stored");
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
 
   return createCpuLowering(graph, "fp32", (fp32) => {
@@ -53,7 +47,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     /** Whether a product of the value is worth bytes. */
     function multipliesBytes(weight: Weight): boolean {
       const [outputs, inputs] = weight.shape as [number, number];
-      return Math.min(outputs, inputs) >= fewestChannels;
+      return Math.min(outputs, inputs) >= fewestInt8Channels;
     }
 
     const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
@@ -61,7 +55,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     return {
       linear(x, weight, bias) {
         // Rows are what a whole clip is conditioned on: little work, but 0.8 GB of SVD-XT's weights if they were kept as fp32.
-        if (x.shape.length === 2) return lastOf(x, stored(rows.linear(x, weight, bias), "last"));
+        if (x.shape.length === 2) return writtenBy(exact, [x], ([row]) => exact.linear(row!, weight, bias));
         if (!multipliesBytes(weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);
         const matrix = int8(weight);
@@ -103,10 +97,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         return lastOf(values[0]!, ops.concat(parts, axis));
       },
 
-      exactly(values, write) {
-        const { lowering } = values[0]!;
-        return { ...write(values.map((each) => ({ ...each, lowering: exact }))), lowering };
-      },
+      exactly: (values, write) => writtenBy(exact, values, write),
 
       upsampleNearest(x, height, width) {
         const [frames, h, w, channels] = x.shape as [number, number, number, number];

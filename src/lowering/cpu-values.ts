@@ -1,6 +1,6 @@
 /** How do the CPU's lowerings hold a value? As the graph edges that hold its numbers, one a storage, made when first asked for. */
 import type { Edge } from "../onnx/graph.ts";
-import type { Value } from "./lowering.ts";
+import type { Lowering, Value } from "./lowering.ts";
 import { convert, type Storage } from "./storage.ts";
 
 export interface StoredValue extends Value {
@@ -13,6 +13,16 @@ export function stored(x: Value, storage: Storage): Edge {
   const [from, edge] = firstStorage(x);
   edges[storage] ??= convert(edge, from, storage, shape);
   return edges[storage];
+}
+
+/** What `write` makes of values with another lowering of the same graph; the result goes on with theirs. */
+export function writtenBy(
+  other: Lowering,
+  values: readonly Value[],
+  write: (values: readonly Value[]) => Value,
+): StoredValue {
+  const result = write(values.map((each) => ({ ...each, lowering: other })));
+  return { ...(result as StoredValue), lowering: values[0]!.lowering };
 }
 
 /** The storage that the value was made in. */

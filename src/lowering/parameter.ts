@@ -1,7 +1,6 @@
 /** How does a stored tensor enter a graph? As fp32: worked out before the session starts, or each time that it is used. */
 import { addExternal, addFloatWeight, addInt8Rows, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
-import { elementCount } from "../tensor.ts";
 import type { Weight } from "../weights/view.ts";
 
 /**
@@ -10,8 +9,11 @@ import type { Weight } from "../weights/view.ts";
  */
 export type WeightStorage = "fp32" | "stored" | "int8";
 
-/** Smaller tensors are not worth bytes, and norms and biases are vectors. */
-const fewestInt8Elements = 4096;
+/**
+ * What enters or leaves the network, such as latents, has fewer channels: nothing to save, and errors would go straight into
+ * the picture.
+ */
+export const fewestInt8Channels = 32;
 
 export function parameter(graph: Graph, weight: Weight, storage: WeightStorage): Edge {
   const { name, dtype, shape, isTransposed, additions } = weight;
@@ -19,7 +21,7 @@ export function parameter(graph: Graph, weight: Weight, storage: WeightStorage):
     const { isTransposed: _, ...asStored } = weight;
     return ops.transpose(parameter(graph, { ...asStored, shape: shape.toReversed() }, storage), [1, 0]);
   }
-  if (storage === "int8" && shape.length > 1 && elementCount(shape) >= fewestInt8Elements) {
+  if (storage === "int8" && shape.length > 1 && Math.min(shape[0]!, shape[1]!) >= fewestInt8Channels) {
     const { bytes, scales } = addInt8Rows(graph, name, weight);
     return ops.dequantizeLinear(bytes, scales, 0);
   }

@@ -6,6 +6,8 @@ import type { Activation, Value } from "../../src/lowering/lowering.ts";
 import { sinusoidalEmbedding } from "../../src/nn/embedding.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { gatherClipStatistics } from "../../src/pipeline/clip-statistics.ts";
+import { createGenerator } from "../../src/random/generator.ts";
+import { randn } from "../../src/random/randn.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { evaluate, noWeights, testEngine, type Workbench } from "../support/evaluate.ts";
 import { expectClose, type Golden, goldenWeights, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
@@ -108,6 +110,21 @@ describe("operations against torch", () => {
       return { y: build(bench, golden, x) };
     });
     expectClose(y!, expected, golden.tolerance, file);
+  });
+
+  it.each<[string, (bench: Workbench, x: FloatTensor) => Value]>([
+    ["feature maps", ({ map }, x) => map(x)],
+    ["tokens", ({ value }, x) => value(reshapedTo(x, [5, 42, 4]))],
+  ])("does items of %s one after the other as all at once", async (_, made) => {
+    const x = randn(createGenerator(1), [5, 4, 6, 7], "float32");
+    const run = (widest: number) =>
+      evaluate(engine(), noWeights, (bench) => {
+        const { activation, add, itemByItem } = bench.lowering;
+        const values = [made(bench, x), made(bench, x)];
+        return { y: itemByItem(values, widest, ([a, b]) => add(activation(a!, "silu"), b!)) };
+      });
+    const atOnce = await run(1);
+    for (const widest of [1e9, 0.9e6]) expect(await run(widest)).toEqual(atOnce);
   });
 
   it("normalises tokens as it normalises feature maps", async () => {

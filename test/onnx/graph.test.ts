@@ -36,6 +36,14 @@ describe("shape rules", () => {
     ["a slice beyond the end", (x: Edge) => ops.slice(x, 1, 4, 9)],
     ["shapes that do not broadcast", (x: Edge) => ops.add(x, ops.floats(x.graph, [1, 2, 3]))],
     ["a concatenation of unequal sizes", (x: Edge) => ops.concat([x, ops.transpose(x, [1, 0, 2, 3])], 3)],
+    [
+      "products of batches of other sizes",
+      (x: Edge) => {
+        const flat = ops.reshape(x, [12, 7, 10]);
+        return ops.batchedMatMul(flat, flat, { aBatchSecond: true, transposeB: true });
+      },
+    ],
+    ["scales that are not one for each item", (x: Edge) => ops.dequantizeLinear(x, ops.floats(x.graph, [1, 2, 3]), 0)],
     ["attention with heads that do not divide the channels", (x: Edge) => ops.multiHeadAttention(x, x, x, 3)],
     [
       "a product with a weight of other inputs",
@@ -59,6 +67,15 @@ describe("constants", () => {
 
 describe("serialised graphs", () => {
   const engine = testEngine();
+
+  it("have what is made of weights alone first, so that each is made right before its use", () => {
+    const x = input([2, 3]);
+    const weight = { file: "model.safetensors", offset: 0, sizeBytes: 12 };
+    const asStored = addExternal(x.graph, "weight", "float16", [2, 3], weight);
+    addOutput(x.graph, "y", ops.add(ops.sqrt(x), ops.cast(asStored, "float32")));
+    const { node } = fromBinary(ModelProtoSchema, serialise(x.graph)).graph!;
+    expect(node.map(({ opType }) => opType)).toEqual(["Cast", "Sqrt", "Add", "Identity"]);
+  });
 
   it("carry weights as external data: file, offset and length", () => {
     const { graph } = input([1]);
