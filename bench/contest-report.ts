@@ -1,5 +1,4 @@
 /** How does a contest read: every side's times and memory, and how many times as fast we are as each opponent? */
-
 import { bytesText } from "../src/byte-sizes.ts";
 import type { Outcome } from "./contest.ts";
 import { type Measurement, median } from "./measurement.ts";

@@ -1,5 +1,4 @@
 /** What does decoding a few frames at a time save in memory, and what does it do to the picture: ours and theirs? */
-
 import { bytesText } from "../src/byte-sizes.ts";
 import type { FloatTensor } from "../src/tensor.ts";
 import { benchCheckpoint } from "./checkpoints.ts";

@@ -1,5 +1,6 @@
 /**
- * How much memory and time does each stage of a clip take, and what was planned? A program of its own, started fresh for each size:
+ * How much memory and time does each stage of a clip take, and what was planned? A program of its own, started fresh for
+ * each size:
  * node bench/memory-stillmotion.ts CHECKPOINT INPUTS --threads N --dtype fp32 --settings JSON
  *
  * Inputs and settings are those of bench/clip-stillmotion.ts. Prints one line of JSON, a `MemoryMeasurement`.

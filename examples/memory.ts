@@ -22,7 +22,7 @@ try {
   console.log(error.message);
 }
 
-// Decoding two frames at a time takes less memory; the picture is that of decoding all at once. { maxMemory: "8GB" } would
-// choose both so that the process holds no more.
+// Decoding two frames at a time takes less memory; the picture is that of decoding all at once. { maxMemory: "8GB" } chooses
+// their number so that the process holds no more.
 const { frames } = await pipe.generate(image, { seed: 42, chunkFeedForward: 4, decodeChunkSize: 2, ...settings });
 await exportToVideo(frames[0]!, "generated.mp4");

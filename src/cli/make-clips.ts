@@ -26,8 +26,16 @@ export async function makeClips(job: ClipsJob): Promise<void> {
     reporter.start(opened);
     const result = await pipeline.generate(images, { ...settings, latents, outputType: "floats", maxMemory, signal });
     const parts = { ...unetOf(job.pipelineOptions), ...lorasOf(job.pipelineOptions) };
-    const { dtype } = pipeline;
-    const metadata = { ...result.settings, model, preset, dtype, ...parts, ...versions(job.pipelineOptions) };
+    const { dtype, weightStorage } = pipeline;
+    const metadata = {
+      ...result.settings,
+      model,
+      preset,
+      dtype,
+      weightStorage,
+      ...parts,
+      ...versions(job.pipelineOptions),
+    };
     const files: WrittenFiles[] = [];
     const total = clipPaths.flat().length;
     for (const [index, floatFrames] of result.frames.entries()) {

@@ -1,5 +1,6 @@
 /** What is known before a run begins? Options, output paths, pictures, checkpoint and settings, in the order in which they can be wrong. */
 import { basename, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Image } from "../image/image.ts";
 import { type LoadImageOptions, loadImage } from "../image/load-image.ts";
 import { parseSettings } from "../pipeline/parse-settings.ts";
@@ -102,7 +103,8 @@ function withoutLatents({ latents: _, ...settings }: Readonly<Record<string, unk
 /** What `to` has otherwise than `from`. */
 function differences(from: Settings, to: Settings): Partial<Settings> {
   const names = Object.keys(to) as (keyof Settings)[];
-  return Object.fromEntries(names.filter((name) => to[name] !== from[name]).map((name) => [name, to[name]]));
+  const isOther = (name: keyof Settings) => !isDeepStrictEqual(to[name], from[name]);
+  return Object.fromEntries(names.filter(isOther).map((name) => [name, to[name]]));
 }
 
 /** The folder's name; in the Hugging Face cache that of the repository. */

@@ -2,6 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { Command, type OptionValues } from "commander";
 import { bytesText } from "../byte-sizes.ts";
+import { scratchInMemoryBytes } from "../engine/engine.ts";
 import { temporaryFolder } from "../engine/scratch.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
@@ -78,7 +79,7 @@ interface Disk {
 async function diskOf({ scratchBytes }: Plan, folder: string): Promise<Disk> {
   const stats = await statfs(folder).catch(() => undefined);
   const freeBytes = stats && stats.blocks > 0 ? stats.bavail * stats.bsize : undefined;
-  return { folder, neededBytes: scratchBytes, freeBytes };
+  return { folder, neededBytes: scratchBytes > scratchInMemoryBytes ? scratchBytes : 0, freeBytes };
 }
 
 function asJson(
@@ -114,7 +115,16 @@ function lines(opened: OpenedRun, plan: Plan, disk: Disk, maxMemory: string | un
     ...(plan.advice === undefined ? [] : [`it would be refused: ${withFlags(plan.advice)}`]),
     `disk: ${setAside}${free}`,
     ...(maxMemory === undefined ? [] : [chosenText(maxMemory, opened.chosen)]),
-    ...wrapped(["with", `--dtype ${plan.dtype}`, `--offload ${plan.offload}`, ...settingWords(plan.settings)], 78),
+    ...wrapped(
+      [
+        "with",
+        `--dtype ${plan.dtype}`,
+        `--weight-storage ${plan.weightStorage}`,
+        `--offload ${plan.offload}`,
+        ...settingWords(plan.settings),
+      ],
+      78,
+    ),
   ];
 }
 

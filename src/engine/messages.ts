@@ -22,6 +22,8 @@ export interface LoadRequest {
   readonly weightsFolder: string | undefined;
   readonly provider: string;
   readonly threads: number;
+  /** Whether the session may keep weights in the form that its kernels want. */
+  readonly packsWeights: boolean;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
   readonly sessionOptions: Handle;
 }

@@ -9,6 +9,7 @@ import type { WireTensor } from "./messages.ts";
 import { addressSpaceLeft } from "./native-memory.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
+import { packsMatrices } from "./packing-probe.ts";
 import { prepareWeights } from "./prepare-weights.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
@@ -31,8 +32,8 @@ const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvide
  * engine does not keep the process alive.
  *
  * A signal given to `run` ends it at the next operator: the promise rejects when the memory is given back, after the time
- * of one operator. One given to `load` rejects at once, but ONNX Runtime looks for it only between the passes of its
- * optimiser, so the worker may be busy, and hold the memory, some seconds longer; `dispose` waits for that.
+ * of one operator. One given to `load` rejects at once, but threads end after the weight that each prepares, and ONNX
+ * Runtime looks for it now and then, so that the memory may be held a little longer; `dispose` waits for that.
  *
  * @throws StillmotionError `unsupported` for another device, `engine` when the library is missing, too old or not ONNX
  *   Runtime, `invalid-option` for a number of threads that is no positive integer
@@ -60,6 +61,9 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
   await worker.started;
   const weights = new Set<() => void>();
+  const loading = new Set<Promise<unknown>>();
+  const disposed = new AbortController();
+  let packing: Promise<boolean> | undefined;
   return {
     provider,
     threads,
@@ -67,18 +71,39 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     residentMemoryBytes: () => process.memoryUsage.rss(),
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
-    load: (model, { signal } = {}) => load(worker, api, model, { provider, threads, signal, weights }),
+    load(model, { signal } = {}) {
+      const packs = (file: string) => (packing ??= packsMatrices(worker, api, { provider, threads, model, file }));
+      return load(worker, api, model, {
+        provider,
+        threads,
+        signal,
+        disposed: disposed.signal,
+        weights,
+        loading,
+        packs,
+      });
+    },
     async dispose() {
-      await worker.stop("the engine was disposed");
+      disposed.abort();
+      await worker.stop(wasDisposed);
+      await Promise.allSettled(loading);
       for (const freeWeights of weights) freeWeights();
     },
   };
 }
 
+const wasDisposed = "the engine was disposed";
+
 interface LoadOptions {
   provider: string;
   threads: number;
   signal: AbortSignal | undefined;
+  /** Fires when the engine ends. */
+  disposed: AbortSignal;
+  /** Loads that are under way, whatever became of who asked for them. */
+  loading: Set<Promise<unknown>>;
+  /** Whether sessions have int8 matrices in a form of their own; asked with a file of the model. */
+  packs: (file: string) => Promise<boolean>;
   /** Gives back the memory of the weights that were prepared for a session, for each one that is not released yet. */
   weights: Set<() => void>;
 }
@@ -92,11 +117,25 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const bytes = new Uint8Array(ownBuffer(model.bytes));
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
-  const request = { kind: "load", name, bytes, weightsFolder, provider, threads, sessionOptions } as const;
+  const packsWeights = hasMatrices(model);
+  const request = {
+    kind: "load",
+    name,
+    bytes,
+    weightsFolder,
+    provider,
+    threads,
+    packsWeights,
+    sessionOptions,
+  } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
   const session = loadWithWeights(api, sessionOptions, model, options, start)
     .then(({ handle, freeWeights }) => workerSession(worker, api, name, handle, freeWeights))
-    .finally(() => api.ReleaseSessionOptions(sessionOptions));
+    .finally(() => {
+      api.ReleaseSessionOptions(sessionOptions);
+      options.loading.delete(session);
+    });
+  options.loading.add(session);
   return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
 }
 
@@ -104,22 +143,34 @@ async function loadWithWeights(
   api: OrtApi,
   sessionOptions: Handle,
   { name, weightsFolder, prepared = [] }: Model,
-  { weights, ...options }: LoadOptions,
+  { weights, disposed, signal, threads, packs }: LoadOptions,
   load: () => Promise<Handle>,
 ): Promise<{ handle: Handle; freeWeights: () => void }> {
   if (prepared.length === 0) return { handle: await load(), freeWeights: () => {} };
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
-  const free = await prepareWeights(api, sessionOptions, prepared, { ...options, name, weightsFolder });
+  const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
+  const preparing = { name, weightsFolder, threads, signal: eitherSignal };
+  const memory = await prepareWeights(api, sessionOptions, prepared, preparing).catch((error) => {
+    throw disposed.aborted && !signal?.aborted ? new StillmotionError("engine", wasDisposed) : error;
+  });
   const freeWeights = () => {
-    if (weights.delete(freeWeights)) free();
+    if (weights.delete(freeWeights)) memory.free();
   };
   weights.add(freeWeights);
   try {
-    return { handle: await load(), freeWeights };
+    const matrix = prepared.find(({ kind }) => kind === "int8 matrix");
+    const arePacked = matrix !== undefined && (await packs(matrix.source.file));
+    const handle = await load();
+    if (arePacked) memory.freeMatrices();
+    return { handle, freeWeights };
   } catch (error) {
     freeWeights();
     throw error;
   }
+}
+
+function hasMatrices({ prepared = [] }: Model): boolean {
+  return prepared.some(({ kind }) => kind === "int8 matrix");
 }
 
 /** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */
@@ -169,11 +220,8 @@ function workerSession(
       }
     },
     release() {
-      // An engine that has ended holds no sessions.
-      released ??= worker
-        .call({ kind: "release", session: handle })
-        .catch(() => undefined)
-        .finally(freeWeights);
+      // An engine that has ended holds no sessions, or is about to: `dispose` frees the weights.
+      released ??= worker.call({ kind: "release", session: handle }).then(freeWeights, () => undefined);
       return released;
     },
   };

@@ -17,6 +17,7 @@ process.once("message", ({ libraryPath, provider, model }: ProbeQuestion) => {
       weightsFolder: undefined,
       provider,
       threads: 1,
+      packsWeights: false,
       sessionOptions,
     });
     process.send?.({});

@@ -2,16 +2,16 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { bytesText } from "../byte-sizes.ts";
-import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { abortedError, isOutOfMemory, StillmotionError, throwIfAborted } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
 import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
 import { defaultMemory, deviceAllocator } from "./ort-session.ts";
-import type { Preparation, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
+import type { Preparation, PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
 
-export interface PrepareOptions {
+interface PrepareOptions {
   /** For messages. */
   readonly name: string;
   readonly weightsFolder: string;
@@ -28,18 +28,28 @@ const elementsPerThread = 16e6;
 /** What V8 reserves for a thread; without it the whole process would end. */
 const threadBytes = 1e9;
 
-/** An initializer in the block of native memory that holds all of them. */
+/** An initializer in a block of native memory. */
 interface Placed {
   readonly name: string;
   readonly dtype: DataType;
   readonly shape: readonly number[];
+  readonly block: Block;
   readonly offset: number;
+}
+
+/** `matrices`: what a session may pack for itself, and then reads no longer. */
+type Block = "matrices" | "others";
+
+export interface PreparedMemory {
+  /** Gives the int8 matrices back: for when a session was made that has packed them. */
+  freeMatrices(): void;
+  /** Gives all of it back: for when there is no session that was made with the options, or no longer. */
+  free(): void;
 }
 
 /**
  * Works the weights out and gives them to `sessionOptions`. The session reads them where they are.
  *
- * @returns gives the memory back: for when there is no session that was made with the options, or no longer
  * @throws StillmotionError `aborted`, `out-of-memory`, or `invalid-checkpoint` when a weights file cannot be read
  */
 export async function prepareWeights(
@@ -47,25 +57,33 @@ export async function prepareWeights(
   sessionOptions: Handle,
   weights: readonly PreparedWeight[],
   options: PrepareOptions,
-): Promise<() => void> {
+): Promise<PreparedMemory> {
   throwIfAborted(options.signal);
-  const { placed, sizeBytes } = layOut(weights);
+  const { placed, sizesBytes } = layOut(weights);
   const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
-  const memory = allocate(api, allocator, sizeBytes, options.name);
+  const blocks = new Map<Block, Handle>();
   const values = nativeCells(placed.length);
+  const freeBlock = (block: Block) => {
+    const memory = blocks.get(block);
+    if (blocks.delete(block)) api.AllocatorFree(allocator, memory!);
+  };
   const free = () => {
     for (const value of values) if (value !== 0n) api.ReleaseValue(value);
-    api.AllocatorFree(allocator, memory);
+    for (const block of [...blocks.keys()]) freeBlock(block);
   };
   try {
-    wantLargePages(memory, sizeBytes);
-    const addresses = new Map(placed.map(({ name, offset }) => [name, memory + BigInt(offset)]));
+    for (const [block, sizeBytes] of Object.entries(sizesBytes) as [Block, number][]) {
+      if (sizeBytes === 0) continue;
+      blocks.set(block, allocate(api, allocator, sizeBytes, options.name));
+      wantLargePages(blocks.get(block)!, sizeBytes);
+    }
+    const addresses = new Map(placed.map(({ name, block, offset }) => [name, blocks.get(block)! + BigInt(offset)]));
     await fill(
       weights.map((weight) => ({ weight, ...targetsOf(weight, addresses) })),
       options,
     );
     handOver(api, sessionOptions, placed, addresses, values);
-    return free;
+    return { free, freeMatrices: () => freeBlock("matrices") };
   } catch (error) {
     free();
     throw error;
@@ -81,21 +99,22 @@ function allocate(api: OrtApi, allocator: Handle, sizeBytes: number, name: strin
   }
 }
 
-function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizeBytes: number } {
-  let sizeBytes = 0;
-  const place = (name: string, dtype: DataType, shape: readonly number[]): Placed => {
-    const offset = sizeBytes;
-    sizeBytes += Math.ceil((elementCount(shape) * bytesPerElement[dtype]) / alignment) * alignment;
-    return { name, dtype, shape, offset };
+function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizesBytes: Record<Block, number> } {
+  const sizesBytes = { matrices: 0, others: 0 };
+  const place = (name: string, dtype: DataType, shape: readonly number[], block: Block = "others"): Placed => {
+    const offset = sizesBytes[block];
+    sizesBytes[block] += Math.ceil((elementCount(shape) * bytesPerElement[dtype]) / alignment) * alignment;
+    return { name, dtype, shape, block, offset };
   };
   const placed = weights.flatMap((weight) => {
     const { shape } = weight.source;
     const [outputs, ...inputs] = shape as [number, ...number[]];
     if (weight.kind === "float32") return [place(weight.values, "float32", shape)];
-    const layout = weight.kind === "int8 rows" ? shape : [elementCount(inputs), outputs];
-    return [place(weight.bytes, "int8", layout), place(weight.scales, "float32", [outputs])];
+    const scales = place(weight.scales, "float32", [outputs]);
+    if (weight.kind === "int8 rows") return [place(weight.bytes, "int8", shape), scales];
+    return [place(weight.bytes, "int8", [elementCount(inputs), outputs], "matrices"), scales];
   });
-  return { placed, sizeBytes };
+  return { placed, sizesBytes };
 }
 
 /** Where the worker writes. */
@@ -134,37 +153,49 @@ async function fill(preparations: readonly Preparation[], options: PrepareOption
   const { name, weightsFolder, threads, signal } = options;
   const elementsOf = ({ weight }: Preparation) => elementCount(weight.source.shape);
   const elements = preparations.reduce((sum, each) => sum + elementsOf(each), 0);
-  const count = Math.min(threads, Math.ceil(elements / elementsPerThread));
+  const wanted = Math.min(threads, Math.ceil(elements / elementsPerThread));
+  const count = Math.min(wanted, Math.floor(addressSpaceLeft() / threadBytes));
+  if (count === 0) throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
   // The largest first, so that no thread is left with one when the others are done.
   const bySize = preparations.toSorted((a, b) => elementsOf(b) - elementsOf(a));
   const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
-  if (addressSpaceLeft() < count * threadBytes) {
-    throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
-  }
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
-  const workers = Array.from({ length: count }, () => new Worker(program, { workerData: setup, execArgv: [] }));
   // Nothing is left to take. Ended from outside while it loads koffi, a thread would abort the process.
   const stop = () => Atomics.store(new Int32Array(setup.taken), 0, bySize.length);
   signal?.addEventListener("abort", stop);
   try {
-    const problems = await Promise.all(workers.map(problemOf));
+    // A thread that cannot be started is a problem as well: the others write until they have ended.
+    const ends = Array.from({ length: count }, () =>
+      endOf(() => new Worker(program, { workerData: setup, execArgv: [] })),
+    );
+    const problems = (await Promise.all(ends)).filter((each) => each !== undefined);
     if (signal?.aborted) throw abortedError(signal);
-    const problem = problems.find((each) => each !== undefined);
-    if (problem !== undefined) throw new StillmotionError("invalid-checkpoint", `${name}: ${problem}`);
+    const [problem] = problems;
+    if (problem) throw new StillmotionError(problem.code, `${name}: ${problem.message}`);
   } finally {
     signal?.removeEventListener("abort", stop);
   }
 }
 
 /** Waits for the thread's end. */
-function problemOf(worker: Worker): Promise<string | undefined> {
+async function endOf(start: () => Worker): Promise<PrepareProblem | undefined> {
+  let worker: Worker;
+  try {
+    worker = start();
+  } catch (error) {
+    return { code: "out-of-memory", message: `a thread could not be started (${(error as Error).message})` };
+  }
   return new Promise((resolve) => {
-    let problem: string | undefined = "a thread that prepares weights ended before it was done";
+    let problem: PrepareProblem | undefined = {
+      code: "engine",
+      message: "a thread that prepares weights ended before it was done",
+    };
     worker.on("message", (reply: PrepareReply) => {
       problem = reply.problem;
     });
-    worker.on("error", (error) => {
-      problem = error.message;
+    worker.on("error", (error: NodeJS.ErrnoException) => {
+      const isMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY" || isOutOfMemory(error);
+      problem = { code: isMemory ? "out-of-memory" : "engine", message: error.message };
     });
     worker.on("exit", () => resolve(problem));
   });

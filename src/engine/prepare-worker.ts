@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
-import { StillmotionError } from "../errors.ts";
+import { type ErrorCode, isOutOfMemory, StillmotionError } from "../errors.ts";
 import {
   floatsOfWeight,
   type PreparedWeight,
@@ -27,8 +27,13 @@ export interface PrepareSetup {
   readonly taken: SharedArrayBuffer;
 }
 
+export interface PrepareProblem {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 /** Nothing, or why a file could not be read. */
-export type PrepareReply = { readonly problem?: string };
+export type PrepareReply = { readonly problem?: PrepareProblem };
 
 prepare(workerData as PrepareSetup);
 
@@ -59,7 +64,9 @@ function prepare({ weightsFolder, preparations, taken }: PrepareSetup): void {
     }
     parentPort!.postMessage({} satisfies PrepareReply);
   } catch (error) {
-    parentPort!.postMessage({ problem: error instanceof Error ? error.message : String(error) } satisfies PrepareReply);
+    const code = isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint";
+    const message = error instanceof Error ? error.message : String(error);
+    parentPort!.postMessage({ problem: { code, message } } satisfies PrepareReply);
   } finally {
     for (const file of files.values()) closeSync(file);
   }

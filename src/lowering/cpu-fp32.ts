@@ -7,7 +7,7 @@ import { attendAcrossItems } from "./attention-across-items.ts";
 import { commonStorage, firstStorage, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Value } from "./lowering.ts";
-import { parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
+import { carriesPast, parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
 
 /** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
@@ -23,7 +23,7 @@ export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "st
         ? writtenBy(exact, [x], ([row]) => exact.linear(row!, weight, bias))
         : inInt8.linear(x, weight, bias),
     conv2d: (x, weight, bias, options) =>
-      weight.shape[2] === 1
+      carriesPast(weight)
         ? writtenBy(exact, [x], ([map]) => exact.conv2d(map!, weight, bias, options))
         : inInt8.conv2d(x, weight, bias, options),
     exactly: (values, write) => writtenBy(exact, values, write),

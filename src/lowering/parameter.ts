@@ -15,6 +15,11 @@ export type WeightStorage = "fp32" | "stored" | "int8";
  */
 export const fewestInt8Channels = 32;
 
+/** One tap carries a map past a block, which no norm has evened out: its errors would go on as they are. */
+export function carriesPast({ shape }: Weight): boolean {
+  return shape.slice(2).every((taps) => taps === 1);
+}
+
 export function parameter(graph: Graph, weight: Weight, storage: WeightStorage): Edge {
   const { name, dtype, shape, isTransposed, additions } = weight;
   if (isTransposed) {

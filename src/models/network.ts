@@ -53,7 +53,7 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
     name: graph.name,
     weightsFolder,
     prepared: graph.prepared,
-    // Written when an engine asks: a graph that is only checked or measured needs no bytes, and LoRAs make them many.
+    // Written when an engine asks: a graph that is only checked or measured needs no bytes.
     get bytes() {
       return serialise(graph);
     },

@@ -75,7 +75,7 @@ export function addOutput(graph: Graph, name: string, value: Edge): void {
 
 /** An initializer that the graph carries itself. Equal constants are stored once; for large ones a name says which are equal. */
 export function addConstant(graph: Graph, tensor: Tensor, name = contentName(tensor)): Edge {
-  const existing = existingInitializer(graph, name, tensor.shape);
+  const existing = existingInitializer(graph, name, tensor.dtype, tensor.shape);
   if (existing) return existing;
   const value = edge(graph, name, tensor.dtype, tensor.shape);
   graph.initializers.set(name, { value, data: tensor.data });
@@ -90,7 +90,7 @@ export function addExternal(
   shape: readonly number[],
   data: ExternalData,
 ): Edge {
-  const existing = existingInitializer(graph, name, shape);
+  const existing = existingInitializer(graph, name, dtype, shape);
   if (existing) return existing;
   const expected = elementCount(shape) * bytesPerElement[dtype];
   if (expected !== data.sizeBytes) {
@@ -102,8 +102,9 @@ export function addExternal(
 }
 
 /** A stored weight as float32. Asking twice for one name gives the same value. */
-export function addFloatWeight(graph: Graph, name: string, source: StoredWeight): Edge {
-  const existing = existingInitializer(graph, name, source.shape);
+export function addFloatWeight(graph: Graph, weight: string, source: StoredWeight): Edge {
+  const name = `${weight}:float32`;
+  const existing = existingInitializer(graph, name, "float32", source.shape);
   if (existing) return existing;
   const value = addPrepared(graph, name, "float32", source.shape, source.file);
   graph.prepared.push({ kind: "float32", source, values: name });
@@ -135,7 +136,7 @@ function addInt8(
   shape: readonly number[],
 ): Int8Edges {
   const names = { bytes: `${name}:${kind}`, scales: `${name}:scales` };
-  const existing = existingInitializer(graph, names.bytes, shape);
+  const existing = existingInitializer(graph, names.bytes, "int8", shape);
   if (existing) return { bytes: existing, scales: graph.edges.get(names.scales)! };
   const bytes = addPrepared(graph, names.bytes, "int8", shape, source.file);
   const scales = addPrepared(graph, names.scales, "float32", [source.shape[0]!], source.file);
@@ -149,10 +150,10 @@ function addPrepared(graph: Graph, name: string, dtype: DataType, shape: readonl
   return value;
 }
 
-function existingInitializer(graph: Graph, name: string, shape: readonly number[]): Edge | undefined {
+function existingInitializer(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge | undefined {
   const value = graph.initializers.get(name)?.value;
-  if (value && !sameShape(value.shape, shape)) {
-    throw graphError(graph, `${name} is asked for as [${shape}] and as [${value.shape}]`);
+  if (value && (value.dtype !== dtype || !sameShape(value.shape, shape))) {
+    throw graphError(graph, `${name} is asked for as ${dtype} [${shape}] and as ${value.dtype} [${value.shape}]`);
   }
   return value;
 }

@@ -1,6 +1,6 @@
 /**
- * How much memory will a graph take? The weights, in the form that the session reads, and what comes on top while it runs: the
- * buffers that it holds at once.
+ * How much memory will a graph take? The weights, in the form that the session reads, and what comes on top: while it is
+ * loaded int8 matrices a second time, which it packs; while it runs the buffers that it holds at once.
  */
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { peakBufferBytes } from "./buffers.ts";
@@ -13,7 +13,7 @@ const nodeBytes = 10e3;
 export interface GraphMemory {
   /** Held from loading to release. */
   readonly weightsBytes: number;
-  /** The most that a run takes beside them. */
+  /** The most that loading or a run takes beside them. */
   readonly activationBytes: number;
 }
 
@@ -34,9 +34,11 @@ export function memoryOf(graph: Graph): GraphMemory {
 
 function measure(graph: Graph): GraphMemory {
   const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
+  const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));
+  const matrixBytes = matrices.reduce((sum, name) => sum + sizeBytes(graph.edges.get(name)!), 0);
   return {
     weightsBytes: sessionBytes + nodeBytes * graph.nodes.length + weightsBytes,
-    activationBytes: peakBufferBytes(graph),
+    activationBytes: Math.max(matrixBytes, peakBufferBytes(graph)),
   };
 }
 

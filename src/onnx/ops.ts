@@ -110,14 +110,6 @@ export function gemm(x: Edge, weight: Edge, bias?: Edge): Edge {
   );
 }
 
-/** (rows, inner) x (inner, columns). */
-export function matmul(a: Edge, b: Edge): Edge {
-  const [rows, inner] = dimensions(a, 2);
-  const [expected, columns] = dimensions(b, 2);
-  if (inner !== expected) throw graphError(a.graph, `MatMul of [${a.shape}] and [${b.shape}]`);
-  return addNode("MatMul", [a, b], { dtype: a.dtype, shape: [rows!, columns!] });
-}
-
 /**
  * Products of a batch: a (batch, rows, inner) x b (batch, inner, columns), times alpha. With `batchSecond` an operand lies as
  * (rows, batch, inner), with `transposeB` the last axes of b are exchanged.

@@ -1,7 +1,6 @@
 /**
  * How does a stored weight become what a session computes with, before it starts? To fp32, with what LoRAs add; for a product
- * of bytes then to int8 with a scale for each output. ONNX Runtime would fold the same sums in one thread, with every
- * intermediate in memory.
+ * of bytes then to int8 with a scale for each output.
  */
 import { StillmotionError } from "../errors.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";

@@ -1,5 +1,6 @@
 /** How much work is one run of a graph? Its multiplications, by the kind of operator that does them, and the bytes that it moves. */
 import { bytesPerElement, elementCount } from "../tensor.ts";
+import { views } from "./buffers.ts";
 import type { Graph } from "./graph.ts";
 
 /** Kinds of operators that multiply, each of a speed of its own. */
@@ -8,21 +9,17 @@ export type KindOfWork = (typeof kindsOfWork)[number];
 
 export interface GraphWork {
   readonly multiplications: Readonly<Record<KindOfWork, number>>;
-  /** Read and written by all operators that compute; by a convolution also each input as often as its kernel reads it. */
+  /** Read and written by all operators that compute. */
   readonly movedBytes: number;
 }
 
 const kinds: Readonly<Record<string, KindOfWork>> = {
   Gemm: "product",
-  MatMul: "product",
   Conv: "convolution",
   FusedMatMul: "product",
   MultiHeadAttention: "attention",
   MatMulIntegerToFloat: "int8Product",
 };
-
-/** Operators that give another view of what they read. */
-const views = ["Reshape", "Identity"];
 
 const known = new WeakMap<Graph, GraphWork>();
 
@@ -49,10 +46,8 @@ function count(graph: Graph): GraphWork {
     const results = elementCount(shapeOf(outputs[0]));
     const kind = kinds[operator];
     if (kind === "convolution") {
-      const [channels, ...perResult] = shapeOf(inputs[1]); // weight (out, in, kernel height, kernel width)
+      const [, ...perResult] = shapeOf(inputs[1]); // weight (out, in, kernel height, kernel width)
       multiplications.convolution += results * elementCount(perResult);
-      const taps = elementCount(perResult.slice(1));
-      if (taps > 1) movedBytes += (results / channels!) * elementCount(perResult) * bytesPerElement.float32;
     } else if (kind === "attention") {
       multiplications.attention += results * shapeOf(inputs[1])[1]! * 2; // each query with every key, then every value
     } else if (kind !== undefined) {

@@ -39,7 +39,7 @@ export function resolveWeightStorage(
   if (able.includes(storage)) return storage;
   throw new StillmotionError(
     "unsupported",
-    `fromPretrained: weightStorage is ${show(storage)}, with dtype ${dtype} it is auto or ${able.join(", ")}`,
+    `fromPretrained: weightStorage is ${show(storage)}, with dtype ${dtype} it is auto or ${able.join(", ")}${dtype === "int8" ? "; the others are for dtype fp32" : ""}`,
   );
 }
 
@@ -48,4 +48,4 @@ export function unetLowering(dtype: Dtype, storage: WeightStorage): CreateLoweri
 }
 
 /** The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. */
-export const lowering: CreateLowering = (graph) => createCpuFp32Lowering(graph, "stored");
+export const lowering: CreateLowering = (graph) => createCpuFp32Lowering(graph);

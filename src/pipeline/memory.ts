@@ -82,9 +82,9 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   return loadedTogether(needs);
 }
 
-/** The maps of the window before, in JavaScript, which are not collected yet. */
+/** What the window before has made, in JavaScript, where it is not collected yet. */
 function handedOverBytes({ graph }: WrittenSegment): number {
-  return [...graph.inputs, ...graph.outputs].reduce((sum, { shape }) => sum + floatBytes * elementCount(shape), 0);
+  return graph.outputs.reduce((sum, { shape }) => sum + floatBytes * elementCount(shape), 0);
 }
 
 /** Of networks that are loaded at the same time and run one after the other. */

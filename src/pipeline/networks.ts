@@ -80,7 +80,7 @@ export function readNetworks(
         const segments = (frames: number) =>
           writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, { frames, ...size }));
         return segmentsForClip(segments, window, frames);
-      }),
+      }, windowsTried),
     },
   };
 }
@@ -114,11 +114,14 @@ interface PictureSize {
 /** A run decodes chunks of up to two lengths. */
 const sizesOfOneRun = 2;
 
+/** Within a bound on memory, half the window is tried, a quarter ... */
+const windowsTried = 8;
+
 /**
  * A run asks for the same graphs twice, for the memory plan and to load them, and so does the next one of the same size: by
  * its model a session that was kept is known again.
  */
-function keepRecent<Size, Written>(write: (size: Size) => Written): (size: Size) => Written {
+function keepRecent<Size, Written>(write: (size: Size) => Written, sizesKept = sizesOfOneRun): (size: Size) => Written {
   const recent = new Map<string, Written>();
   return (size) => {
     const key = JSON.stringify(Object.entries(size ?? {}).sort());
@@ -126,7 +129,7 @@ function keepRecent<Size, Written>(write: (size: Size) => Written): (size: Size)
     recent.delete(key);
     recent.set(key, network); // the newest last
     const [oldest] = recent.keys();
-    if (recent.size > sizesOfOneRun) recent.delete(oldest!);
+    if (recent.size > sizesKept) recent.delete(oldest!);
     return network;
   };
 }

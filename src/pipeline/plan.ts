@@ -1,4 +1,5 @@
 /** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
+import type { WeightStorage } from "../lowering/parameter.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { type GraphWork, kindsOfWork, workOf } from "../onnx/work.ts";
 import { elementCount } from "../tensor.ts";
@@ -42,6 +43,7 @@ export interface Plan {
   /** Every setting in force. Given to `generate` they make the run that was planned. */
   readonly settings: Settings;
   readonly dtype: Dtype;
+  readonly weightStorage: WeightStorage;
   readonly offload: Offload;
 }
 
@@ -54,6 +56,7 @@ interface Task {
 
 export interface PlannedRun extends Run {
   readonly dtype: Dtype;
+  readonly weightStorage: WeightStorage;
   /** As `countEvaluations` gives them. */
   readonly evaluations: readonly number[];
 }
@@ -65,7 +68,7 @@ export function planRun(
   speeds: Speeds,
   { heldBytes, ...memory }: { heldBytes: number; availableBytes: number; advice?: string },
 ): Plan {
-  const { settings, images, offload, dtype, evaluations, outputType } = run;
+  const { settings, images, offload, dtype, weightStorage, evaluations, outputType } = run;
   const stages = stageMemory(networks, run).map(({ stage, bytes }): StagePlan => {
     const tasks = tasksOf(networks, run, stage);
     const sum = (seconds: (task: Task) => number) => tasks.reduce((total, task) => total + seconds(task), 0);
@@ -87,17 +90,19 @@ export function planRun(
     unetRuns: { whole, shallow },
     settings,
     dtype,
+    weightStorage,
     offload,
   };
 }
 
 function tasksOf(networks: Networks, { settings, images, offload, evaluations }: PlannedRun, stage: Stage): Task[] {
   const { write } = networks;
+  const { width, height } = settings;
   switch (stage) {
     case "image encoder":
       return [{ network: write.imageEncoder(), loads: 1, runs: images }];
     case "vae encoder":
-      return [{ network: write.vaeEncoder(settings), loads: 1, runs: images }];
+      return [{ network: write.vaeEncoder({ height, width }), loads: 1, runs: images }];
     case "unet":
       return unetsOf(networks, settings).map((network, index) => ({ network, loads: 1, runs: evaluations[index]! }));
     case "vae decoder":

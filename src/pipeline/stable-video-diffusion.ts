@@ -56,10 +56,10 @@ export interface FromPretrainedOptions {
    */
   readonly dtype?: "auto" | Dtype | undefined;
   /**
-   * What the UNet's weights are in memory. `stored`: mapped from their files, fp16 for the published checkpoints, and brought
-   * to fp32 each time that they are used. `fp32`: all brought to fp32 at the start, for somewhat faster steps and twice the
-   * memory; the clip is the same. `int8`, with a scale for each output: half the memory, and another clip. Default: `auto`,
-   * which is `stored` for dtype fp32; for dtype int8 it is always `int8`.
+   * What the UNet's weights are in memory. `stored`: mapped from their files, and brought to fp32 each time that they are used
+   * where the files hold fp16 or bf16. `fp32`: all brought to fp32 at the start, for somewhat faster steps and twice the
+   * memory of fp16; the clip is the same. `int8`, with a scale for each output: half the memory of fp16, and another clip.
+   * Default: `auto`, which is `stored` for dtype fp32; for dtype int8 it is always `int8`.
    */
   readonly weightStorage?: (typeof weightStorages)[number] | undefined;
   /** Where graphs run: `cpu`, which `auto` chooses. */
@@ -116,8 +116,8 @@ export interface GenerateOptions<Output extends OutputType = "images"> extends G
   readonly onStep?: OnStep | undefined;
   /**
    * The most that the process may hold during the call: bytes, or text such as `8GB`. Where the settings would take more,
-   * `decodeChunkSize`, and in fp32 `chunkFeedForward`, are chosen so that they do not, unless they are given: the picture
-   * stays the same. What cannot fit is refused. Default: what is free.
+   * `decodeChunkSize` is chosen so that they do not, unless it is given: the picture stays the same. What cannot fit is
+   * refused. Default: what is free.
    */
   readonly maxMemory?: number | string | undefined;
 }
@@ -152,6 +152,8 @@ export class StableVideoDiffusionPipeline {
   readonly preset: Preset;
   /** The arithmetic of the UNet. */
   readonly dtype: Dtype;
+  /** What its weights are in memory. */
+  readonly weightStorage: WeightStorage;
   readonly #onProgress: (event: ProgressEvent) => void;
   readonly #smaller: readonly SmallerNetworks[];
   /** Measured when the first plan is made. */
@@ -174,13 +176,14 @@ export class StableVideoDiffusionPipeline {
     this.#sessions = createSessions(engine, offload);
     this.#onProgress = onProgress;
     this.dtype = resolveDtype(dtype);
-    const storage = resolveWeightStorage(weightStorage, this.dtype);
+    this.weightStorage = resolveWeightStorage(weightStorage, this.dtype);
     const networksIn = (dtype: Dtype, storage: WeightStorage) =>
       readNetworks(checkpoint, lowering, unetLowering(dtype, storage));
-    this.#networks = networksIn(this.dtype, storage);
+    this.#networks = networksIn(this.dtype, this.weightStorage);
     const stored = { words: 'weightStorage "stored"', networks: () => networksIn("fp32", "stored") };
     const inInt8 = { words: 'dtype "int8"', networks: () => networksIn("int8", "int8") };
-    this.#smaller = storage === "fp32" ? [stored, inInt8] : storage === "stored" ? [inInt8] : [];
+    const smaller = { fp32: [stored, inInt8], stored: [inInt8], int8: [] };
+    this.#smaller = smaller[this.weightStorage];
     checkTensors(this.#networks);
     eulerDiscreteConfig(checkpoint.schedulerConfig);
     this.preset = presetOf(checkpoint, this.#networks.unet, preset);
@@ -268,6 +271,7 @@ export class StableVideoDiffusionPipeline {
     const resolved = this.#resolve(options, images.length);
     const { settings, latents, outputType, signal, onStep } = resolved;
     throwIfAborted(signal);
+    this.#checkLatents(latents, settings, images.length);
     const run = this.#run(resolved, images.length);
     assertFitsInMemory(this.#roomFor(resolved), this.#networks, run, this.#smaller);
     if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
@@ -303,15 +307,16 @@ export class StableVideoDiffusionPipeline {
     const resolved = this.#resolve(options, images);
     const { settings, signal } = resolved;
     throwIfAborted(signal);
+    this.#checkLatents(resolved.latents, settings, images);
     const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
     const evaluations = await countEvaluations(sampling, settings, images * settings.numVideosPerPrompt);
-    const run = { ...this.#run(resolved, images), dtype: this.dtype, evaluations };
+    const run = { ...this.#run(resolved, images), dtype: this.dtype, weightStorage: this.weightStorage, evaluations };
     const room = this.#roomFor(resolved);
     if (resolved.maxMemoryBytes !== undefined) assertFitsInMemory(room, this.#networks, run, this.#smaller);
     const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
     const isRefused = peakMemory(this.#networks, run).bytes > room.bytes;
     const advice = isRefused ? { advice: suggestion(room.bytes, this.#networks, run, this.#smaller) } : {};
-    this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work).catch((error) => {
+    this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work, signal).catch((error) => {
       this.#speeds = undefined;
       throw error;
     });
@@ -334,6 +339,17 @@ export class StableVideoDiffusionPipeline {
   /** What of the settings lies far from what a published checkpoint was trained on, in words; no reason to refuse it. */
   warningsFor(settings: Settings): string[] {
     return farFromTraining(settings, this.#networks.unet, this.checkpoint.unet.configFrom);
+  }
+
+  #checkLatents(latents: FloatTensor | undefined, settings: Settings, images: number): void {
+    const { height, width } = latentSize(this.#networks, settings);
+    const clips = images * settings.numVideosPerPrompt;
+    const shape = [clips, settings.numFrames, this.#networks.vae.latentChannels, height, width];
+    if (!latents || sameShape(latents.shape, shape)) return;
+    throw new StillmotionError(
+      "invalid-option",
+      `generate: latents has shape [${latents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
+    );
   }
 
   #resolve(options: object, images: number): ResolvedOptions {
@@ -377,12 +393,6 @@ export class StableVideoDiffusionPipeline {
     const clips = images.length * numVideosPerPrompt;
     const size = latentSize(networks, settings);
     const shape = [clips, numFrames, networks.vae.latentChannels, size.height, size.width];
-    if (givenLatents && !sameShape(givenLatents.shape, shape)) {
-      throw new StillmotionError(
-        "invalid-option",
-        `generate: latents has shape [${givenLatents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
-      );
-    }
     const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
     const levels = sampling.schedule;
 

@@ -34,6 +34,7 @@ export function suggestion(
       if (fits({ settings: { decodeChunkSize: 1 } }, networks())) return `${words} with decodeChunkSize 1 would fit`;
     }
   }
+  if (run.settings.cacheInterval > 1 && fits({ settings: { cacheInterval: 1 } })) return "cacheInterval 1 would fit";
   for (const change of smallerClips(run.settings)) if (fits(change)) return `${change.words} would fit`;
   return "no smaller clip would fit either; free some memory or use a smaller checkpoint";
 }
@@ -50,7 +51,6 @@ function* otherWays({ settings, offload }: Run): Generator<Change> {
     yield { words: `decodeChunkSize ${decodeChunkSize}`, settings: { decodeChunkSize } };
   }
   if (offload === "none") yield { words: 'offload "model"', offload: "model" };
-  if (settings.cacheInterval > 1) yield { words: "cacheInterval 1", settings: { cacheInterval: 1 } };
 }
 
 /** Half the chunk, a quarter ... 1. */

@@ -22,8 +22,6 @@ export interface WeightEntry {
 
 /** `scale * (up x down)`, which a LoRA adds to a weight: its rows are the weight's outputs, flattened. */
 export interface LowRankProduct {
-  /** No two products of a component share it. */
-  readonly name: string;
   /** Strength times alpha / rank. */
   readonly scale: number;
   /** (outputs, rank) */

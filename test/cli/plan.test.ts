@@ -4,7 +4,9 @@ import { expect, it } from "vitest";
 import { bytesFromText } from "../../src/byte-sizes.ts";
 import { checkpoint, picture, scratchFolder, small, stillmotion, stillmotionHere } from "./command.ts";
 
-it("shows memory and time of each stage, the disk, and the options; nothing is written", async () => {
+it("shows memory and time of each stage, the disk, and the options; nothing is written", {
+  timeout: 60_000,
+}, async () => {
   const folder = await scratchFolder();
   const output = ["-o", `${folder}/clip.mp4`, "--scratch-folder", folder];
   const { code, stdout, stderr } = await stillmotion(["plan", picture, ...small, ...output]);
@@ -19,11 +21,13 @@ it("shows memory and time of each stage, the disk, and the options; nothing is w
   expect(lines[8]).toMatch(/^time: about [\d.]+ s, with 2 runs of the UNet$/);
   expect(lines[9]).toMatch(/^memory: about [\d.]+ MB of the [\d.]+ GB that are there$/);
   expect(lines[10]).toMatch(new RegExp(`^disk: nothing is set aside; [\\d.]+ [GT]B are free in ${folder}$`));
-  expect(stdout).toMatch(/^with --dtype fp32 --offload model --width 64 --height 64 --frames 2/m);
+  expect(stdout).toMatch(
+    /^with --dtype fp32 --weight-storage stored --offload model --width 64\n/m,
+  );
   expect(await readdir(folder)).toEqual([]);
 });
 
-it("is one JSON object with --json, and says what --memory chose", async () => {
+it("is one JSON object with --json, and says what --memory chose", { timeout: 60_000 }, async () => {
   const size = ["--width", "256", "--height", "256", "--frames", "4", "--steps", "1", "--model", checkpoint];
   const plan = async (...words: string[]) => {
     const { code, stdout, stderr } = await stillmotion(["plan", picture, ...size, "--json", ...words]);
@@ -59,7 +63,7 @@ it("downloads no model", async () => {
 it("generate tells what --memory chose, and refuses what cannot fit with what would", async () => {
   const folder = await scratchFolder();
   const clip = ["-o", `${folder}/clip.gif`, ...small];
-  const fits = await stillmotion(["generate", picture, ...clip, "--memory", "4GiB"]);
+  const fits = await stillmotion(["generate", picture, ...clip, "--memory", "4GiB", "--seed", "1,2", "--videos", "2"]);
   expect(fits).toMatchObject({ code: 0 });
   expect(fits.stderr).toContain("--memory 4GiB: nothing had to be changed\n");
   const { code, stderr } = await stillmotionHere(["generate", picture, ...clip, "--memory", "10MB"]);
@@ -72,7 +76,7 @@ it("generate tells what --memory chose, and refuses what cannot fit with what wo
 it("reads sizes as people write them", () => {
   const sizes = ["8GB", "8 gb", "8GiB", "500MB", ".5kB", "1024", "12 bytes", "1.5TiB"].map(bytesFromText);
   expect(sizes).toEqual([8e9, 8e9, 2 ** 33, 500e6, 500, 1024, 12, 1.5 * 2 ** 40]);
-  for (const text of ["8", "eight", "8G", "-8GB", "0GB", "8GB8", "1e3", "9999999TB", ""].slice(1)) {
+  for (const text of ["eight", "8G", "-8GB", "0GB", "8GB8", "1e3", "9999999TB", ""]) {
     expect(bytesFromText(text), text).toBeUndefined();
   }
 });

@@ -68,15 +68,37 @@ it("leave nothing behind but what the session holds", { timeout: 60_000 }, async
   const weightsMB = (size * size * count) / 1e6;
   writeWeights("memory.bin", size, count);
   const residentMB = () => process.memoryUsage().rss / 1e6;
-  const grown: number[] = [];
+  const [loaded, released]: [number[], number[]] = [[], []];
   for (let round = 0; round < 4; round++) {
-    const before = residentMB();
     const session = await engine.load(products(size, count, "memory.bin"));
-    grown.push(residentMB() - before);
+    loaded.push(residentMB());
     await session.release();
+    released.push(residentMB());
   }
   // The bytes once, where they were worked out. A copy of the session's own would make it twice as much.
-  expect(Math.min(...grown.slice(1)), grown.join(" ")).toBeLessThan(1.5 * weightsMB);
+  const grown = loaded.slice(1).map((each, round) => each - released[round]!);
+  expect(Math.min(...grown), grown.join(" ")).toBeLessThan(1.5 * weightsMB);
+  expect(released.at(-1)! - released[0]!, released.join(" ")).toBeLessThan(0.5 * weightsMB);
+});
+
+it("are given back by an engine that ends, while they are worked out and while a session holds them", async () => {
+  const [size, count] = [1024, 36];
+  writeWeights("disposed.bin", size, count);
+  const held = await createNodeEngine({ threads: 2 });
+  await held.load(products(size, count, "disposed.bin"));
+  await held.dispose();
+  const before = process.memoryUsage().rss / 1e6;
+  for (let round = 0; round < 3; round++) {
+    const own = await createNodeEngine({ threads: 2 });
+    if (round > 0) await own.load(products(size, count, "disposed.bin"));
+    const loading = own.load(products(size, count, "disposed.bin"));
+    const failed = expect(loading).rejects.toMatchObject({ code: "engine", message: "the engine was disposed" });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await own.dispose();
+    await failed;
+  }
+  const weightsMB = (size * size * count) / 1e6;
+  expect(process.memoryUsage().rss / 1e6 - before).toBeLessThan(1.5 * weightsMB); // of five blocks
 });
 
 it("refuse a file that is missing, or shorter than the weights in it", async () => {

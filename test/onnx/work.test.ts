@@ -17,19 +17,14 @@ it("of a product: rows x inner x columns; it reads and writes each value once, i
     multiplications: { ...none, product: 6 * 5 * 7 },
     movedBytes: 4 * (6 * 5 + 6 * 7),
   });
-  expect(work([6, 5], (x) => ops.matmul(x, zeros(x, [5, 7]))).multiplications.product).toBe(6 * 5 * 7);
 });
 
-it("of a convolution: each result has a kernel of products, and the input is laid out kernel by kernel", () => {
+it("of a convolution: each result has a kernel of products", () => {
   const options = { strides: [1, 1], pads: [1, 1, 1, 1] } as const;
   expect(work([2, 3, 8, 9], (x) => ops.conv(x, zeros(x, [4, 3, 3, 3]), undefined, options))).toEqual({
     multiplications: { ...none, convolution: 2 * 4 * 8 * 9 * 27 },
-    movedBytes: 4 * (2 * 3 * 72 + 2 * 4 * 72 + 2 * 72 * 27),
+    movedBytes: 4 * (2 * 3 * 72 + 2 * 4 * 72),
   });
-  const pointwise = { strides: [1, 1], pads: [0, 0, 0, 0] } as const;
-  expect(work([2, 3, 8, 9], (x) => ops.conv(x, zeros(x, [4, 3, 1, 1]), undefined, pointwise)).movedBytes).toBe(
-    4 * (2 * 3 * 72 + 2 * 4 * 72),
-  );
 });
 
 it("of attention: every query with every key and every value", () => {

@@ -50,7 +50,7 @@ it("weights held in int8 cost about as much as int8", { timeout: 120_000 }, asyn
 });
 
 it.each([
-  ["int8", "stored", 'weightStorage is "stored", with dtype int8 it is auto or int8'],
+  ["int8", "stored", 'weightStorage is "stored", with dtype int8 it is auto or int8; the others are for dtype fp32'],
   ["fp32", "fp8", 'weightStorage is "fp8", with dtype fp32 it is auto or stored, fp32, int8'],
 ])("dtype %s with weights in %s is refused with what it could be", async (dtype, weightStorage, message) => {
   const opening = clip(dtype as "fp32", weightStorage as "fp32");

@@ -1,5 +1,4 @@
 /** Which sentences does a run say to people, on a terminal and in a log alike? */
-
 import { bytesText } from "../../byte-sizes.ts";
 import type { Settings } from "../../pipeline/resolve-settings.ts";
 import { flagsOfSettings } from "../setting-flags.ts";

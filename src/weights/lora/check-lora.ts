@@ -58,8 +58,8 @@ function checkShapes({ down, up, alpha }: CompleteLayer, where: string): void {
   }
 }
 
-/** The bytes of the halves, which a graph must hold. */
-export function assertFitsInGraph(sizesBytes: readonly number[], where: string): void {
+/** The bytes of the halves. */
+export function assertNotTooLarge(sizesBytes: readonly number[], where: string): void {
   const total = sizesBytes.reduce((sum, size) => sum + size, 0);
   if (total <= maxLoraBytes) return;
   throw new StillmotionError(

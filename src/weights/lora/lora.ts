@@ -29,5 +29,5 @@ export interface LoraInUse {
   readonly strength: number;
 }
 
-/** What all LoRAs of a run may hold together: they travel inside the graph, and a graph is at most 2 GB long. */
+/** What all LoRAs of a run may hold together: each thread that adds them to the weights gets a copy. */
 export const maxLoraBytes = 1e9;

@@ -4,7 +4,7 @@ import type { Tensor } from "../../tensor.ts";
 import { decodeSafetensors } from "../safetensors.ts";
 import { parseSafetensorsHeader, type SafetensorsHeader } from "../safetensors-header.ts";
 import { scaleFromMetadata } from "./adapter-metadata.ts";
-import { assertFitsInGraph, checkLora, refuse } from "./check-lora.ts";
+import { assertNotTooLarge, checkLora, refuse } from "./check-lora.ts";
 import type { Lora } from "./lora.ts";
 
 /**
@@ -22,7 +22,7 @@ export function parseLora(bytes: Uint8Array, where: string): Lora {
 /** Throws unless {@link loraOf} can read the file, before its tensors are read. */
 export function assertReadable(header: SafetensorsHeader, where: string): void {
   const layers = checkLora(header, where);
-  assertFitsInGraph(
+  assertNotTooLarge(
     layers.flatMap(({ down, up }) => [down.sizeBytes, up.sizeBytes]),
     where,
   );

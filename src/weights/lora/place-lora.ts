@@ -2,7 +2,7 @@
 import { elementCount, sameShape } from "../../tensor.ts";
 import { printable } from "../printable.ts";
 import type { Component, LowRankProduct, WeightEntry } from "../types.ts";
-import { assertFitsInGraph, listed, refuse } from "./check-lora.ts";
+import { assertNotTooLarge, listed, refuse } from "./check-lora.ts";
 import { looksLike } from "./looks-like.ts";
 import type { Lora, LoraInUse, LoraLayer } from "./lora.ts";
 
@@ -16,17 +16,17 @@ import type { Lora, LoraInUse, LoraLayer } from "./lora.ts";
 export function withLoras(component: Component, loras: readonly LoraInUse[]): Component {
   const pathOf = pathFinder(component);
   const additions = new Map<string, LowRankProduct[]>();
-  for (const [index, { lora, strength }] of loras.entries()) {
+  for (const { lora, strength } of loras) {
     const placed = place(lora, component, pathOf);
     if (strength === 0) continue;
     for (const [weight, { scale, up, down, rank }] of placed) {
       const products = additions.get(weight) ?? [];
       additions.set(weight, products);
       const flat = { ...down, shape: [rank, elementCount(down.shape) / rank] };
-      products.push({ name: `lora${index}:${weight}`, scale: strength * scale, up, down: flat });
+      products.push({ scale: strength * scale, up, down: flat });
     }
   }
-  assertFitsInGraph(
+  assertNotTooLarge(
     [...additions.values()].flat().flatMap(({ up, down }) => [up.data.byteLength, down.data.byteLength]),
     loras.map(({ lora }) => lora.name).join(", "),
   );
