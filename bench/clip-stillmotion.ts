@@ -47,7 +47,8 @@ async function clip(number: number, settings: object): Promise<FloatTensor> {
 }
 
 const settings = JSON.parse(values.settings!) as object;
-await clip(0, { ...settings, num_inference_steps: 1 });
+// The one noise level of a single step may lie outside an interval.
+await clip(0, { ...settings, num_inference_steps: 1, guidance_interval: undefined });
 const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
 const clips: Record<string, FloatTensor> = {};
 const denoiseSeconds: number[] = [];

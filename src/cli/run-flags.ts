@@ -3,6 +3,7 @@ import type { Command, OptionValues } from "commander";
 import { dtypes, weightStorages } from "../pipeline/dtypes.ts";
 import { loraFromText } from "../pipeline/loras.ts";
 import { numberFromText } from "../pipeline/option-text.ts";
+import { prices } from "../pipeline/options.ts";
 import { hubOptions } from "./models-resolve.ts";
 import type { RunRequest } from "./open-run.ts";
 import { builtInCheckpoint } from "./package-files.ts";
@@ -30,13 +31,14 @@ export function withRunFlags(command: Command): Command {
     .option("--local-files-only", "download no model; use what is in the cache")
     .option(
       "--dtype <type>",
-      `arithmetic of the UNet: ${dtypes.join(", ")}; int8 is faster and 57 to 60 dB from fp32 with the built-in checkpoint ` +
+      `arithmetic of the UNet: ${dtypes.join(", ")}; int8 takes less memory; price: ${prices.int8} ` +
         "(default: auto, which is fp32)",
     )
     .option(
       "--weight-storage <format>",
-      `what the UNet's weights are in memory: ${weightStorages.join(", ")}; stored: as in their files, the same clip in half ` +
-        "the memory of fp32; int8: a quarter of it, another clip (default: auto, which is stored, or int8 with --dtype int8)",
+      `what the UNet's weights are in memory: ${weightStorages.join(", ")}; stored: mapped from their files; fp32: the same clip, ` +
+        `faster steps, twice the memory of fp16; int8: half of fp16, ${prices.int8Weights} ` +
+        "(default: auto, which is stored, or int8 with --dtype int8)",
     )
     .option("--device <name>", "auto or cpu (default: auto, which is cpu)")
     .option(

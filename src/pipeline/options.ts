@@ -22,6 +22,18 @@ export interface OptionPresentation {
 /** What an option is about. */
 export type OptionGroup = "clip" | "motion" | "sampling";
 
+/**
+ * What each option that saves time costs, by docs/benchmarks.md ("Quality"): with the built-in checkpoint, 25 steps and
+ * guidance, how many times as fast denoising is, and the clip's PSNR against the exact one.
+ */
+export const prices = {
+  int8: "1.4 times as fast, 56 dB",
+  int8Weights: "62 dB",
+  cacheInterval: "1.6 times as fast with 3, 52 dB",
+  guidanceInterval: "1.4 times as fast with 0.3,10, 42 dB",
+  numInferenceSteps: "2.3 times as fast with half of 25, 50 dB",
+} as const;
+
 const presentations = z.registry<OptionPresentation>();
 
 const size = () => z.int().multipleOf(8).min(16).max(8192);
@@ -60,12 +72,16 @@ export const generateSchema = z
       group: "clip",
       otherwise: "as many as the checkpoint was made for",
     }),
-    numInferenceSteps: z.int().min(1).max(1000).register(presentations, {
-      flag: "steps",
-      value: "n",
-      help: "number of denoising steps: more is finer and slower",
-      group: "sampling",
-    }),
+    numInferenceSteps: z
+      .int()
+      .min(1)
+      .max(1000)
+      .register(presentations, {
+        flag: "steps",
+        value: "n",
+        help: `number of denoising steps: more is finer and slower; price of fewer: ${prices.numInferenceSteps}`,
+        group: "sampling",
+      }),
     scheduler: z.enum(samplerNames).register(presentations, {
       flag: "scheduler",
       value: "name",
@@ -140,7 +156,7 @@ export const generateSchema = z
     guidanceInterval: z.tuple([z.number().min(0), z.number().min(0)]).register(presentations, {
       flag: "guidance-interval",
       value: "a,b",
-      help: "guide only at noise levels above a, up to and with b: the others take half the work",
+      help: `guide only at noise levels above a, up to and with b: the others take half the work; price: ${prices.guidanceInterval}`,
       group: "motion",
       otherwise: "all levels",
     }),
@@ -163,12 +179,16 @@ export const generateSchema = z
       help: "exact: frames decoded at a time look as if all were; reference: they know nothing of the others, as in diffusers, and may flicker",
       group: "sampling",
     }),
-    cacheInterval: z.int().min(1).max(1000).register(presentations, {
-      flag: "cache-interval",
-      value: "n",
-      help: "run the whole network once in n times and a small part of it in between (DeepCache): faster, and another clip; 1 turns it off",
-      group: "sampling",
-    }),
+    cacheInterval: z
+      .int()
+      .min(1)
+      .max(1000)
+      .register(presentations, {
+        flag: "cache-interval",
+        value: "n",
+        help: `run the whole network once in n times and a small part of it in between (DeepCache); 1 turns it off; price: ${prices.cacheInterval}`,
+        group: "sampling",
+      }),
     chunkFeedForward: z.int().min(1).max(64).register(presentations, {
       flag: "chunk-feed-forward",
       value: "n",

@@ -51,7 +51,7 @@ export interface FromPretrainedOptions {
   readonly variant?: string | undefined;
   /**
    * Arithmetic of the UNet, whatever format its weights are stored in: `fp32`, which `auto` chooses, or `int8`, which is
-   * faster, takes less memory, and makes a clip 57 to 60 dB from fp32's with the built-in checkpoint.
+   * faster, takes less memory, and makes a clip about as near to fp32's as bf16 does.
    * The other networks run in fp32.
    */
   readonly dtype?: "auto" | Dtype | undefined;

@@ -21,9 +21,7 @@ it("shows memory and time of each stage, the disk, and the options; nothing is w
   expect(lines[8]).toMatch(/^time: about [\d.]+ s, with 2 runs of the UNet$/);
   expect(lines[9]).toMatch(/^memory: about [\d.]+ MB of the [\d.]+ GB that are there$/);
   expect(lines[10]).toMatch(new RegExp(`^disk: nothing is set aside; [\\d.]+ [GT]B are free in ${folder}$`));
-  expect(stdout).toMatch(
-    /^with --dtype fp32 --weight-storage stored --offload model --width 64\n/m,
-  );
+  expect(stdout).toMatch(/^with --dtype fp32 --weight-storage stored --offload model --width 64\n/m);
   expect(await readdir(folder)).toEqual([]);
 });
 
