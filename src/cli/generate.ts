@@ -8,8 +8,8 @@ import { collect, runFromFlags, withRunFlags } from "./run-flags.ts";
 const examples = `
 Settings that the checkpoint brings along come before these defaults.
 
-Prices: times as fast as without, and the clip's PSNR against the exact one, with
-the small checkpoint, 25 steps and guidance: docs/benchmarks.md.
+Prices: times as fast as without, and the clip's PSNR against the exact one,
+with the small checkpoint, 25 steps and guidance: docs/benchmarks.md.
 
 Files: .mp4, .gif, .webp (animated), .png (numbered pictures) or .safetensors
 (tensors "frames" and "latents"). With several pictures or --videos the names
