@@ -63,7 +63,7 @@ it("generate tells what --memory chose, and refuses what cannot fit with what wo
   const clip = ["-o", `${folder}/clip.gif`, ...small];
   const fits = await stillmotion(["generate", picture, ...clip, "--memory", "4GiB", "--seed", "1,2", "--videos", "2"]);
   expect(fits).toMatchObject({ code: 0 });
-  expect(fits.stderr).toContain("--memory 4GiB: nothing had to be changed\n");
+  expect(fits.stderr).toContain("--memory 4GiB: no option is changed\n");
   const { code, stderr } = await stillmotionHere(["generate", picture, ...clip, "--memory", "10MB"]);
   expect(code).toBe(1);
   expect(stderr).toMatch(

@@ -35,5 +35,5 @@ function nameOf({ paths }: WrittenFiles): string {
 /** `--memory 8GB: --decode-chunk-size 2 was chosen`. */
 export function chosenText(maxMemory: string, chosen: Partial<Settings>): string {
   const flags = flagsOfSettings(chosen);
-  return `--memory ${maxMemory}: ${flags.length === 0 ? "nothing had to be changed" : `${flags.join(" ")} was chosen`}`;
+  return `--memory ${maxMemory}: ${flags.length === 0 ? "no option is changed" : `${flags.join(" ")} was chosen`}`;
 }
