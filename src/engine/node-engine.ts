@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session } from "./engine.ts";
 import type { WireTensor } from "./messages.ts";
@@ -72,7 +73,13 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
     load(model, { signal } = {}) {
-      const packs = (file: string) => (packing ??= packsMatrices(worker, api, { provider, threads, model, file }));
+      const packs = (file: string) => {
+        packing ??= packsMatrices(worker, api, { provider, threads, model, file }).catch((error) => {
+          packing = undefined;
+          throw error;
+        });
+        return packing;
+      };
       return load(worker, api, model, {
         provider,
         threads,
@@ -117,7 +124,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const bytes = new Uint8Array(ownBuffer(model.bytes));
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
-  const packsWeights = hasMatrices(model);
+  const packsWeights = matrixOf(model) !== undefined;
   const request = {
     kind: "load",
     name,
@@ -142,10 +149,11 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
 async function loadWithWeights(
   api: OrtApi,
   sessionOptions: Handle,
-  { name, weightsFolder, prepared = [] }: Model,
+  model: Model,
   { weights, disposed, signal, threads, packs }: LoadOptions,
   load: () => Promise<Handle>,
 ): Promise<{ handle: Handle; freeWeights: () => void }> {
+  const { name, weightsFolder, prepared = [] } = model;
   if (prepared.length === 0) return { handle: await load(), freeWeights: () => {} };
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
   const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
@@ -158,7 +166,7 @@ async function loadWithWeights(
   };
   weights.add(freeWeights);
   try {
-    const matrix = prepared.find(({ kind }) => kind === "int8 matrix");
+    const matrix = matrixOf(model);
     const arePacked = matrix !== undefined && (await packs(matrix.source.file));
     const handle = await load();
     if (arePacked) memory.freeMatrices();
@@ -169,8 +177,9 @@ async function loadWithWeights(
   }
 }
 
-function hasMatrices({ prepared = [] }: Model): boolean {
-  return prepared.some(({ kind }) => kind === "int8 matrix");
+/** One of the model's int8 matrices, if it has any. */
+function matrixOf({ prepared = [] }: Model): PreparedWeight | undefined {
+  return prepared.find(({ kind }) => kind === "int8 matrix");
 }
 
 /** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */

@@ -133,7 +133,8 @@ export function runSession(
   const outputValues = values.subarray(given.length);
   try {
     for (const [index, tensor] of Object.values(inputs).entries()) {
-      inputValues[index] = inputValue(api, memoryInfo, tensor);
+      // `inputs` holds the buffer until the values are released.
+      inputValues[index] = valueOver(api, memoryInfo, new Uint8Array(tensor.buffer), tensor);
     }
     api.Run(handle, runOptions, given, inputValues, inputValues.length, outputNames, outputValues.length, outputValues);
     return Object.fromEntries(
@@ -147,14 +148,18 @@ export function runSession(
   }
 }
 
-/** An `OrtValue` over the tensor's own buffer, which must outlive it: `inputs` holds it until the values are released. */
-function inputValue(api: OrtApi, memoryInfo: Handle, { dtype, shape, buffer }: WireTensor): Handle {
-  const dimensions = BigInt64Array.from(shape, BigInt);
+/** An `OrtValue` over memory that is there already and must outlive it. */
+export function valueOver(
+  api: OrtApi,
+  memoryInfo: Handle,
+  memory: Handle | ArrayBufferView,
+  { dtype, shape }: { readonly dtype: DataType; readonly shape: readonly number[] },
+): Handle {
   return api.CreateTensorWithDataAsOrtValue(
     memoryInfo,
-    new Uint8Array(buffer),
-    buffer.byteLength,
-    dimensions,
+    memory,
+    elementCount(shape) * bytesPerElement[dtype],
+    BigInt64Array.from(shape, BigInt),
     shape.length,
     onnxType[dtype],
   );

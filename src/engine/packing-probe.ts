@@ -1,12 +1,10 @@
 /** Does a session read the int8 matrices that it was given, or has it packed them in a form of its own? Asked of a small one. */
-
-import { onnxType } from "../onnx/data-types.ts";
 import { addInput, addInt8Matrix, addOutput, createGraph } from "../onnx/graph.ts";
 import { dynamicQuantizeLinear, matMulIntegerToFloat } from "../onnx/ops.ts";
 import { serialise } from "../onnx/serialise.ts";
 import type { Model } from "./engine.ts";
 import { nativeCells, type OrtApi } from "./ort-api.ts";
-import { defaultMemory, deviceAllocator } from "./ort-session.ts";
+import { defaultMemory, deviceAllocator, valueOver } from "./ort-session.ts";
 import type { WorkerCalls } from "./worker-calls.ts";
 
 const size = 64;
@@ -40,17 +38,7 @@ export async function packsMatrices(
         [edges.scales, scales],
       ] as const
     ).entries()) {
-      const { shape, dtype } = edge;
-      const dimensions = BigInt64Array.from(shape, BigInt);
-      const type = onnxType[dtype];
-      values[index] = api.CreateTensorWithDataAsOrtValue(
-        memoryInfo,
-        data,
-        data.byteLength,
-        dimensions,
-        shape.length,
-        type,
-      );
+      values[index] = valueOver(api, memoryInfo, data, edge);
       api.AddInitializer(sessionOptions, edge.name, values[index]!);
     }
     const bytes = new Uint8Array(serialise(graph));

@@ -3,12 +3,11 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { bytesText } from "../byte-sizes.ts";
 import { abortedError, isOutOfMemory, StillmotionError, throwIfAborted } from "../errors.ts";
-import { onnxType } from "../onnx/data-types.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
 import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
-import { defaultMemory, deviceAllocator } from "./ort-session.ts";
+import { defaultMemory, deviceAllocator, valueOver } from "./ort-session.ts";
 import type { Preparation, PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
 
 interface PrepareOptions {
@@ -132,15 +131,9 @@ function handOver(
 ): void {
   const memoryInfo = api.CreateCpuMemoryInfo(deviceAllocator, defaultMemory);
   try {
-    for (const [index, { name, dtype, shape }] of placed.entries()) {
-      values[index] = api.CreateTensorWithDataAsOrtValue(
-        memoryInfo,
-        addresses.get(name)!,
-        elementCount(shape) * bytesPerElement[dtype],
-        BigInt64Array.from(shape, BigInt),
-        shape.length,
-        onnxType[dtype],
-      );
+    for (const [index, initializer] of placed.entries()) {
+      const { name } = initializer;
+      values[index] = valueOver(api, memoryInfo, addresses.get(name)!, initializer);
       api.AddInitializer(sessionOptions, name, values[index]!);
     }
   } finally {
