@@ -1,5 +1,4 @@
 /** Which options make a clip faster and another one? What the bench asks the price of. */
-
 import type { Side } from "./sides.ts";
 
 /** A run in which nothing is saved, and what is compared with it. Settings have the names of Python's call. */

@@ -1,5 +1,4 @@
 /** What is in a checkpoint's folder or file, or in a UNet's, what is it made for, and what is missing, unknown or wrong in it? */
-
 import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";

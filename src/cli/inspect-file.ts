@@ -1,5 +1,4 @@
 /** What is in a clip, or in a file of tensors? */
-
 import { bytesText } from "../byte-sizes.ts";
 import { type ClipMetadata, readClipMetadata } from "../video/read-metadata.ts";
 import { describeLora } from "../weights/lora/describe-lora.ts";

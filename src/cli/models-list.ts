@@ -1,5 +1,4 @@
 /** How does the list of cached models look to a person? Those that can be run, and how much the others take. */
-
 import { bytesText } from "../byte-sizes.ts";
 import type { CachedModel, CachedRevision } from "../hub/cached-models.ts";
 import { knownCheckpoint } from "../hub/known-checkpoints.ts";

@@ -1,5 +1,4 @@
 /** What is shown of a download? A bar with speed and time left, a few lines in a log, or events for a program. */
-
 import { bytesText } from "../byte-sizes.ts";
 import type { DownloadEvent } from "../hub/progress.ts";
 import { bar } from "./report/progress-line.ts";

@@ -1,5 +1,4 @@
 /** The process that tries one execution provider, told which by its parent. */
-
 import { openOrtApi } from "./ort-api.ts";
 import type { ProbeQuestion } from "./ort-probe.ts";
 import { createSession, startRuntime } from "./ort-session.ts";

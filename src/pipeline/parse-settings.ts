@@ -1,5 +1,4 @@
 /** Are the given options what the schema says, and if not, what is told to the person who gave them? */
-
 import type { z } from "zod";
 import { type ErrorCode, StillmotionError } from "../errors.ts";
 import { expectationOf } from "./option-text.ts";

@@ -1,5 +1,4 @@
 /** In which order are normals drawn? As `torch.randn` does on the CPU, so that a published seed gives the same noise. */
-
 import { float32ToFloat16 } from "../half.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import { elementCount } from "../tensor.ts";

@@ -1,5 +1,4 @@
 /** How do frames become numbered PNG files? Lossless, one picture a file, the settings in each as its comment. */
-
 import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { throwIfAborted } from "../errors.ts";

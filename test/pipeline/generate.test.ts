@@ -1,5 +1,4 @@
 /** Does a run leave its caller free, stop when told to, repeat itself exactly, and refuse what cannot work? */
-
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

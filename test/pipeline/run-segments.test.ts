@@ -1,5 +1,4 @@
 /** Does a decoder that runs a few frames at a time give what the reference gives for all frames at once? */
-
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Engine, Scratch } from "../../src/engine/engine.ts";

@@ -1,5 +1,4 @@
 /** What does a program hear of a run? One JSON event a line on stdout, and nothing else there. */
-
 import { printJson } from "../terminal.ts";
 import type { Reporter } from "./reporter.ts";
 import { partNames, stageClock } from "./stage-clock.ts";

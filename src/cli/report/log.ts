@@ -1,5 +1,4 @@
 /** What does a log hear of a run? A few plain lines on stderr; the paths of the files on stdout. */
-
 import { printLine } from "../terminal.ts";
 import { secondsText } from "../units.ts";
 import type { Reporter } from "./reporter.ts";

@@ -1,5 +1,4 @@
 /** How does one moment of a run look on one line of a terminal, however narrow it is? */
-
 import { secondsText } from "../units.ts";
 import { partNames, type RunStage, type StageTimes } from "./stage-clock.ts";
 

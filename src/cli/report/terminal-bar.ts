@@ -1,5 +1,4 @@
 /** What does a person see of a run? One line that is drawn again and again on stderr, and at the end the files. */
-
 import { printLine, styled } from "../terminal.ts";
 import { progressLine } from "./progress-line.ts";
 import type { Reporter } from "./reporter.ts";

@@ -1,5 +1,4 @@
 /** What is a LoRA file, for a person who asks? Told from its header, without a model to hold it against. */
-
 import { StillmotionError } from "../../errors.ts";
 import type { SafetensorsHeader } from "../safetensors-header.ts";
 import { groupTensors, hasPair } from "./group-tensors.ts";
