@@ -2,16 +2,17 @@
 import { addInput, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
-import { reshaped, type Weight } from "../weights/view.ts";
+import { reshaped, rows, type Weight } from "../weights/view.ts";
 import { attendAcrossItems } from "./attention-across-items.ts";
 import { commonStorage, firstStorage, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
-import type { Activation, Lowering, Value } from "./lowering.ts";
+import type { Activation, Lowering, Padding, Value } from "./lowering.ts";
 import { carriesPast, parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
+import { convolveTiles, isWorthTiles, piecesOfKernel, transformKernel } from "./winograd.ts";
 
 /** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
-const cachedNumbers = 2e6;
+const cachedNumbers = 4.2e6;
 
 export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "stored"): Lowering {
   if (storage !== "int8") return createCpuLowering(graph, storage, () => ({}));
@@ -64,6 +65,31 @@ export function createCpuLowering(
     const edge = parameterEdge(graph, weight, storage);
     parameters.set(weight.name, edge);
     return edge;
+  }
+
+  const tileKernels = new Map<string, Edge>();
+
+  /** In equal pieces of its outputs; windows of frames share them. */
+  function kernelOfTiles(weight: Weight, pieces: number): Edge[] {
+    const each = weight.shape[0]! / pieces;
+    return Array.from({ length: pieces }, (_, piece) => {
+      const part = pieces === 1 ? weight : rows(weight, piece * each, (piece + 1) * each);
+      const known = tileKernels.get(part.name);
+      if (known) return known;
+      const kernel = transformKernel(parameter(part));
+      tileKernels.set(part.name, kernel);
+      return kernel;
+    });
+  }
+
+  /** How many windows the frames that are written now are one of. */
+  let windows = 1;
+
+  function convolvesInTiles(x: Value, weight: Weight, stride: number, padding: Padding): boolean {
+    const [frames, height, width] = x.shape as [number, number, number];
+    const [outputs, inputs, ...kernel] = weight.shape as [number, number, ...number[]];
+    const isSameSize = stride === 1 && [...kernel, ...padding].join() === "3,3,1,1,1,1";
+    return isSameSize && isWorthTiles(windows * frames * height * width, inputs, outputs);
   }
 
   function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
@@ -135,10 +161,12 @@ export function createCpuLowering(
     },
 
     conv2d(x, weight, bias, { stride, padding }) {
-      const planes = ops.conv(stored(x, "first"), parameter(weight), bias && parameter(bias), {
-        strides: [stride, stride],
-        pads: padding,
-      });
+      const map = stored(x, "first");
+      const offset = bias && parameter(bias);
+      const pieces = windows > 1 ? 1 : piecesOfKernel(map, weight.shape[0]!);
+      const planes = convolvesInTiles(x, weight, stride, padding)
+        ? convolveTiles(map, kernelOfTiles(weight, pieces), offset)
+        : ops.conv(map, parameter(weight), offset, { strides: [stride, stride], pads: padding });
       const [frames, channels, height, width] = planes.shape;
       return value([frames!, height!, width!, channels!], "first", planes);
     },
@@ -208,7 +236,9 @@ export function createCpuLowering(
       const count = Math.ceil(items / Math.max(1, Math.floor(cachedNumbers / widest)));
       if (count === 1) return write(values);
       const edges = Array.from({ length: count + 1 }, (_, part) => Math.floor((part * items) / count));
+      windows *= count;
       const parts = edges.slice(1).map((end, part) => write(values.map((each) => itemsOf(each, edges[part]!, end))));
+      windows /= count;
       const storage = itemsFirst(parts[0]!);
       const joined = ops.concat(
         parts.map((part) => stored(part, storage)),

@@ -57,8 +57,15 @@ export function createGraph(name: string): Graph {
  * first, so that such values are made right before their use and not all of them before anything else.
  */
 export function nodesInOrder({ nodes, initializers }: Graph): readonly GraphNode[] {
-  const isOfWeights = ({ inputs }: GraphNode) => inputs.every((name) => name === "" || initializers.has(name));
-  return [...nodes.filter(isOfWeights), ...nodes.filter((node) => !isOfWeights(node))];
+  const ofWeights = new Set<string>();
+  const isOfWeights = ({ inputs, outputs }: GraphNode) => {
+    const isSo = inputs.every((name) => name === "" || initializers.has(name) || ofWeights.has(name));
+    if (isSo) for (const name of outputs) ofWeights.add(name);
+    return isSo;
+  };
+  const [first, rest] = [[], []] as [GraphNode[], GraphNode[]];
+  for (const node of nodes) (isOfWeights(node) ? first : rest).push(node);
+  return [...first, ...rest];
 }
 
 export function addInput(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {

@@ -112,19 +112,26 @@ export function gemm(x: Edge, weight: Edge, bias?: Edge): Edge {
 
 /**
  * Products of a batch: a (batch, rows, inner) x b (batch, inner, columns), times alpha. With `batchSecond` an operand lies as
- * (rows, batch, inner), with `transposeB` the last axes of b are exchanged.
+ * (rows, batch, inner), with `transpose` its last axes are exchanged.
  */
 export function batchedMatMul(
   a: Edge,
   b: Edge,
-  options: { alpha?: number; aBatchSecond?: boolean; bBatchSecond?: boolean; transposeB?: boolean },
+  options: {
+    alpha?: number;
+    aBatchSecond?: boolean;
+    bBatchSecond?: boolean;
+    transposeA?: boolean;
+    transposeB?: boolean;
+  },
 ): Edge {
-  const { alpha = 1, aBatchSecond = false, bBatchSecond = false, transposeB = false } = options;
-  const batchFirst = ([x, y, z]: readonly number[], isSecond: boolean) =>
-    (isSecond ? [y, x, z] : [x, y, z]) as number[];
-  const [batch, rows, inner] = batchFirst(dimensions(a, 3), aBatchSecond);
-  const [otherBatch, ...matrix] = batchFirst(dimensions(b, 3), bBatchSecond);
-  const [expected, columns] = transposeB ? matrix.toReversed() : matrix;
+  const { alpha = 1, aBatchSecond = false, bBatchSecond = false, transposeA = false, transposeB = false } = options;
+  const batchFirst = ([x, y, z]: readonly number[], isSecond: boolean, isTransposed: boolean) => {
+    const [batch, ...matrix] = (isSecond ? [y, x, z] : [x, y, z]) as [number, number, number];
+    return [batch, ...(isTransposed ? matrix.toReversed() : matrix)];
+  };
+  const [batch, rows, inner] = batchFirst(dimensions(a, 3), aBatchSecond, transposeA);
+  const [otherBatch, expected, columns] = batchFirst(dimensions(b, 3), bBatchSecond, transposeB);
   if (batch !== otherBatch || inner !== expected) {
     throw graphError(a.graph, `FusedMatMul of [${a.shape}] and [${b.shape}] with ${JSON.stringify(options)}`);
   }
@@ -132,6 +139,7 @@ export function batchedMatMul(
     alpha: { float: alpha },
     transBatchA: Number(aBatchSecond),
     transBatchB: Number(bBatchSecond),
+    transA: Number(transposeA),
     transB: Number(transposeB),
   };
   return addNode(

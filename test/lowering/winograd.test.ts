@@ -1,0 +1,140 @@
+/** Does a convolution in tiles give what the convolution itself gives? */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { StoredValue } from "../../src/lowering/cpu-values.ts";
+import { convolveTiles, isWorthTiles, transformKernel } from "../../src/lowering/winograd.ts";
+import { addInput, addOutput, createGraph, type Edge, type Graph } from "../../src/onnx/graph.ts";
+import * as ops from "../../src/onnx/ops.ts";
+import { serialise } from "../../src/onnx/serialise.ts";
+import { createGenerator } from "../../src/random/generator.ts";
+import { randn } from "../../src/random/randn.ts";
+import { elementCount, type FloatTensor } from "../../src/tensor.ts";
+import { readSingleWeights } from "../../src/weights/component-weights.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { evaluate, testEngine } from "../support/evaluate.ts";
+
+const engine = testEngine();
+const generator = createGenerator(0);
+/** Relative L2, of some 2e-6 for noise of 512 channels; what is wrong is wrong by much more. */
+const roundingError = 5e-6;
+const random = (shape: number[]) => randn(generator, shape, "float32");
+
+async function run(build: (graph: Graph, edges: Record<string, Edge>) => Edge, inputs: Record<string, FloatTensor>) {
+  const graph = createGraph("convolution");
+  const edges = Object.entries(inputs).map(([name, { shape }]) => [name, addInput(graph, name, "float32", shape)]);
+  addOutput(graph, "y", build(graph, Object.fromEntries(edges)));
+  const session = await engine().load({ name: "convolution", bytes: serialise(graph) });
+  const { y } = await session.run(inputs);
+  await session.release();
+  return y as FloatTensor;
+}
+
+const direct = (_: Graph, { x, weight, bias }: Record<string, Edge>) =>
+  ops.conv(x!, weight!, bias, { strides: [1, 1], pads: [1, 1, 1, 1] });
+
+function relativeError(actual: FloatTensor, expected: FloatTensor): number {
+  expect(actual.shape).toEqual(expected.shape);
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return norm(actual.data.map((value, index) => value - expected.data[index]!)) / norm(expected.data);
+}
+
+describe("a 3 x 3 convolution in tiles", () => {
+  it.each<[string, { frames?: number; channels?: [number, number]; size: [number, number]; pieces?: number }]>([
+    ["of one frame in whole tiles", { size: [8, 12] }],
+    ["of a size that tiles do not divide", { size: [7, 13] }],
+    ["smaller than a tile", { size: [3, 1] }],
+    ["of several frames", { frames: 3, size: [9, 6] }],
+    ["with kernels in pieces", { frames: 2, size: [8, 8], channels: [16, 24], pieces: 3 }],
+    ["of a picture in strips of tiles", { size: [150, 201], channels: [128, 32] }],
+    ["of several pictures in strips of tiles", { frames: 2, size: [130, 90], channels: [64, 160] }],
+  ])("%s", async (_, { frames = 1, channels: [inputs, outputs] = [16, 8], size, pieces = 1 }) => {
+    const x = random([frames, inputs, ...size]);
+    const [weight, bias] = [random([outputs, inputs, 3, 3]), random([outputs])];
+    const tiles = (_: Graph, edges: Record<string, Edge>) => {
+      const each = outputs / pieces;
+      const kernels = Array.from({ length: pieces }, (_, piece) =>
+        transformKernel(ops.slice(edges.weight!, 0, piece * each, (piece + 1) * each)),
+      );
+      return convolveTiles(edges.x!, kernels, edges.bias);
+    };
+    const inputsByName = { x, weight, bias };
+    expect(relativeError(await run(tiles, inputsByName), await run(direct, inputsByName))).toBeLessThan(roundingError);
+  });
+
+  it("is not much less exact than the convolution itself, held against float64", async () => {
+    const [channels, size] = [320, 8];
+    const inputs = { x: random([1, channels, size, size]), weight: random([32, channels, 3, 3]), bias: random([32]) };
+    const exact = convolveInFloat64(inputs.x, inputs.weight, inputs.bias);
+    const tiles = await run((_, { x, weight, bias }) => convolveTiles(x!, [transformKernel(weight!)], bias), inputs);
+    expect(relativeError(await run(direct, inputs), exact)).toBeLessThan(1e-6);
+    expect(relativeError(tiles, exact)).toBeLessThan(roundingError);
+  });
+});
+
+describe("the fp32 lowering", () => {
+  it.each([
+    ["in pieces that are used at once", 1],
+    ["as one that windows of frames share", 3],
+  ])("convolves in tiles where that is faster, the kernel %s", async (_, windows) => {
+    const [frames, channels, size] = [6, 512, 16];
+    const folder = await mkdtemp(join(tmpdir(), "stillmotion-winograd-"));
+    try {
+      const [weight, bias] = [random([channels, channels, 3, 3]), random([channels])];
+      await writeFile(join(folder, "unet.safetensors"), encodeSafetensors({ weight, bias }));
+      const weights = { name: "unet", ...(await readSingleWeights(folder, "unet.safetensors")) } as const;
+      const x = random([frames, channels, size, size]);
+      let graph: Graph | undefined;
+      const { y } = await evaluate(engine(), weights, ({ w, lowering, map }) => {
+        const [kernel, offset] = [w.tensor("weight", weight.shape), w.tensor("bias", bias.shape)];
+        const result = lowering.itemByItem([map(x)], (4.2e6 * windows) / frames, ([each]) =>
+          lowering.conv2d(each!, kernel, offset, { stride: 1, padding: [1, 1, 1, 1] }),
+        );
+        ({ graph } = (result as StoredValue).edges.first!);
+        return { y: result };
+      });
+      expect(graph!.nodes.filter(({ operator }) => operator === "Conv")).toHaveLength(windows);
+      const readers = [...graph!.initializers.keys()]
+        .filter((name) => name.startsWith("weight"))
+        .map((name) => graph!.nodes.filter(({ inputs }) => inputs.includes(name)).length);
+      expect(readers).toEqual(windows === 1 ? [1, 1] : [1]);
+      expect(relativeError(y as FloatTensor, await run(direct, { x, weight, bias }))).toBeLessThan(roundingError);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("leaves small maps and few channels to the convolution", () => {
+    expect(isWorthTiles(14 * 32 * 56, 320, 320)).toBe(true);
+    expect(isWorthTiles(256 * 448, 128, 128)).toBe(true);
+    expect(isWorthTiles(8 * 4 * 6, 1280, 1280)).toBe(false);
+    expect(isWorthTiles(256 * 448, 4, 320)).toBe(false);
+    expect(isWorthTiles(256 * 448, 64, 64)).toBe(false);
+  });
+});
+
+/** (1, inputs, size, size), padded by zeros. */
+function convolveInFloat64(x: FloatTensor, weight: FloatTensor, bias: FloatTensor): FloatTensor {
+  const [, inputs, height, width] = x.shape as [number, number, number, number];
+  const outputs = weight.shape[0]!;
+  const shape = [1, outputs, height, width];
+  const pixel = (channel: number, row: number, column: number) =>
+    row < 0 || row >= height || column < 0 || column >= width ? 0 : x.data[(channel * height + row) * width + column]!;
+  const data = Float32Array.from({ length: elementCount(shape) }, (_, index) => {
+    const [output, row, column] = [
+      Math.floor(index / (height * width)),
+      Math.floor(index / width) % height,
+      index % width,
+    ];
+    let sum = bias.data[output]!;
+    for (let channel = 0; channel < inputs; channel++) {
+      for (let tap = 0; tap < 9; tap++) {
+        const factor = weight.data[(output * inputs + channel) * 9 + tap]!;
+        sum += factor * pixel(channel, row + Math.floor(tap / 3) - 1, column + (tap % 3) - 1);
+      }
+    }
+    return sum;
+  });
+  return { dtype: "float32", shape, data };
+}
