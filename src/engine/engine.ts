@@ -10,6 +10,11 @@ export interface Model {
   readonly weightsFolder?: string;
   /** Weights of that folder that are worked out before the session starts, and handed over in memory. */
   readonly prepared?: readonly PreparedWeight[];
+  /**
+   * Whether a session keeps what its runs take until it is released: for many runs in a row, which then touch no new memory,
+   * and a somewhat higher peak. Default: false.
+   */
+  readonly keepsRunMemory?: boolean;
   /** For messages: "unet", "vae decoder", ... */
   readonly name: string;
 }

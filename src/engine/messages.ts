@@ -24,6 +24,8 @@ export interface LoadRequest {
   readonly threads: number;
   /** Whether the session may keep weights in the form that its kernels want. */
   readonly packsWeights: boolean;
+  /** See `Model`. */
+  readonly keepsRunMemory: boolean;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
   readonly sessionOptions: Handle;
 }

@@ -116,7 +116,7 @@ interface LoadOptions {
 }
 
 async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: LoadOptions): Promise<Session> {
-  const { name, weightsFolder } = model;
+  const { name, weightsFolder, keepsRunMemory = false } = model;
   const { provider, threads, signal } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
@@ -133,6 +133,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
     provider,
     threads,
     packsWeights,
+    keepsRunMemory,
     sessionOptions,
   } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });

@@ -53,6 +53,7 @@ const functions = {
   Run: checks(9, "void *", "void *", "const char **", "void *", "size_t", "const char **", "size_t", "void *"),
   CreateSessionOptions: gives(10),
   SetSessionExecutionMode: checks(13, "void *", "int"),
+  DisableMemPattern: checks(17, "void *"),
   DisableCpuMemArena: checks(19, "void *"),
   SetSessionGraphOptimizationLevel: checks(23, "void *", "int"),
   SetIntraOpNumThreads: checks(24, "void *", "int"),

@@ -17,6 +17,7 @@ process.once("message", ({ libraryPath, provider, model }: ProbeQuestion) => {
       provider,
       threads: 1,
       packsWeights: false,
+      keepsRunMemory: false,
       sessionOptions,
     });
     process.send?.({});

@@ -44,7 +44,17 @@ export async function packsMatrices(
     const bytes = new Uint8Array(serialise(graph));
     const { weightsFolder } = model;
     const session = await worker.call({
-      ...{ kind: "load", name, bytes, weightsFolder, provider, threads, packsWeights: true, sessionOptions },
+      ...{
+        kind: "load",
+        name,
+        bytes,
+        weightsFolder,
+        provider,
+        threads,
+        packsWeights: true,
+        keepsRunMemory: false,
+        sessionOptions,
+      },
     });
     try {
       matrix.fill(0);

@@ -45,13 +45,14 @@ export function writeSegments(
   const { weights, assertAllUsed } = readWeights(component);
   const segments = segmentsOf(name, createLowering, (lowering) => network(weights, lowering));
   assertAllUsed();
-  return segments.map((segment) => ({ ...segment, model: modelOf(segment.graph, component) }));
+  return segments.map((segment) => ({ ...segment, model: modelOf(segment.graph, component, "many runs") }));
 }
 
-function modelOf(graph: Graph, { weightsFolder }: Component): Model {
+function modelOf(graph: Graph, { weightsFolder }: Component, use: "single runs" | "many runs" = "single runs"): Model {
   return {
     name: graph.name,
     weightsFolder,
+    keepsRunMemory: use === "many runs",
     prepared: graph.prepared,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes.
     get bytes() {

@@ -86,7 +86,7 @@ function keepLoaded(engine: Engine): Sessions {
   }
 
   async function load(stage: string, { model, graph }: WrittenNetwork, borrower: Borrower): Promise<Kept> {
-    const session = await engine.load(model, borrower);
+    const session = await engine.load({ ...model, keepsRunMemory: false }, borrower);
     const { weightsBytes } = memoryOf(graph);
     const kept: Kept = { stage, model, session, weightsBytes, loans: 0, lastBorrower: borrower };
     all.add(kept);
