@@ -5,11 +5,19 @@ import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, rows, type Weight } from "../weights/view.ts";
 import { attendAcrossItems } from "./attention-across-items.ts";
 import { commonStorage, firstStorage, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
+import { evenParts } from "./even-parts.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Padding, Value } from "./lowering.ts";
 import { carriesPast, parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
-import { convolveTiles, isWorthTiles, piecesOfKernel, transformKernel } from "./winograd.ts";
+import {
+  convolveFrameTiles,
+  convolveTiles,
+  isWorthFrameTiles,
+  isWorthTiles,
+  piecesOfKernel,
+  transformKernel,
+} from "./winograd.ts";
 
 /** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
 const cachedNumbers = 4.2e6;
@@ -106,7 +114,10 @@ export function createCpuLowering(
       return value([1, height, width, outputs], "first", scaled(frame));
     }
     // A (3, 1) convolution down the frames of (channels, frames, pixels).
-    const clip = ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
+    const [made, pixels] = [frames + 2 * padding - 2, height * width];
+    const clip = isWorthFrameTiles(made, pixels, inputs, outputs)
+      ? convolveFrameTiles(stored(x, "clip"), transformKernel(kernel), offset, padding)
+      : ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
     return value([clip.shape[2]!, height, width, outputs], "clip", scaled(clip));
   }
 
@@ -235,9 +246,10 @@ export function createCpuLowering(
       const items = values[0]!.shape[0]!;
       const count = Math.ceil(items / Math.max(1, Math.floor(cachedNumbers / widest)));
       if (count === 1) return write(values);
-      const edges = Array.from({ length: count + 1 }, (_, part) => Math.floor((part * items) / count));
       windows *= count;
-      const parts = edges.slice(1).map((end, part) => write(values.map((each) => itemsOf(each, edges[part]!, end))));
+      const parts = evenParts(items, count).map(({ start, end }) =>
+        write(values.map((each) => itemsOf(each, start, end))),
+      );
       windows /= count;
       const storage = itemsFirst(parts[0]!);
       const joined = ops.concat(
@@ -251,7 +263,7 @@ export function createCpuLowering(
 
     upsampleNearest(x, height, width) {
       const doubled = ops.upsampleNearest2x(stored(x, "first"));
-      const cropped = crop(crop(doubled, 2, height), 3, width);
+      const cropped = ops.crop(ops.crop(doubled, 2, height), 3, width);
       return value([x.shape[0]!, height, width, x.shape[3]!], "first", cropped);
     },
   };
@@ -273,8 +285,4 @@ export function activate(x: Edge, kind: Activation): Edge {
     case "gelu":
       return ops.gelu(x);
   }
-}
-
-export function crop(x: Edge, axis: number, length: number): Edge {
-  return x.shape[axis] === length ? x : ops.slice(x, axis, 0, length);
 }

@@ -8,7 +8,7 @@ import { addInt8Matrix, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
-import { activate, createCpuFp32Lowering, createCpuLowering, crop } from "./cpu-fp32.ts";
+import { activate, createCpuFp32Lowering, createCpuLowering } from "./cpu-fp32.ts";
 import { type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { normaliseTokens } from "./group-norm.ts";
 import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
@@ -104,7 +104,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const spread = ops.reshape(stored(x, "last"), [frames, h, 1, w, 1, channels]);
         const each = ops.expand(spread, [frames, h, 2, w, 2, channels]);
         const doubled = ops.reshape(each, [frames, 2 * h, 2 * w, channels]);
-        return lastOf(x, crop(crop(doubled, 1, height), 2, width));
+        return lastOf(x, ops.crop(ops.crop(doubled, 1, height), 2, width));
       },
     };
   });

@@ -50,6 +50,7 @@ export function transpose(x: Edge, permutation: readonly number[]): Edge {
 
 export function concat(values: readonly Edge[], axis: number): Edge {
   const first = values[0]!;
+  if (values.length === 1) return first;
   for (const value of values) {
     const fits =
       value.shape.length === first.shape.length && value.shape.every((s, i) => i === axis || s === first.shape[i]);
@@ -71,6 +72,11 @@ export function slice(x: Edge, axis: number, start: number, end: number): Edge {
   }
   const [from, to, axes] = [start, end, axis].map((n) => int64s(x.graph, [n]));
   return addNode("Slice", [x, from, to, axes], { dtype: x.dtype, shape: x.shape.with(axis, end - start) });
+}
+
+/** The first `length` rows of one axis. */
+export function crop(x: Edge, axis: number, length: number): Edge {
+  return size(x, axis) === length ? x : slice(x, axis, 0, length);
 }
 
 /** The items of one axis whose numbers `indices` (one axis) lists. */

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { StoredValue } from "../../src/lowering/cpu-values.ts";
-import { convolveTiles, isWorthTiles, transformKernel } from "../../src/lowering/winograd.ts";
+import {
+  convolveFrameTiles,
+  convolveTiles,
+  isWorthFrameTiles,
+  isWorthTiles,
+  transformKernel,
+} from "../../src/lowering/winograd.ts";
 import { addInput, addOutput, createGraph, type Edge, type Graph } from "../../src/onnx/graph.ts";
 import * as ops from "../../src/onnx/ops.ts";
 import { serialise } from "../../src/onnx/serialise.ts";
@@ -73,6 +79,32 @@ describe("a 3 x 3 convolution in tiles", () => {
   });
 });
 
+describe("a convolution over frames in tiles", () => {
+  it.each<[string, { frames: number; channels?: [number, number]; pixels: number; padding?: 0 | 1 }]>([
+    ["of as many frames as tiles hold", { frames: 8, pixels: 6 }],
+    ["of frames that tiles do not divide", { frames: 14, pixels: 5 }],
+    ["of one frame", { frames: 1, pixels: 3 }],
+    ["of frames that come with their neighbours", { frames: 6, pixels: 7, padding: 0 }],
+    ["of maps in strips of pixels", { frames: 6, channels: [256, 64], pixels: 3001 }],
+  ])("%s", async (_, { frames, channels: [inputs, outputs] = [16, 8], pixels, padding = 1 }) => {
+    const given = {
+      x: random([1, inputs, frames, pixels]),
+      weight: random([outputs, inputs, 3, 1]),
+      bias: random([outputs]),
+    };
+    const pads = [padding, 0, padding, 0] as const;
+    const expected = await run(
+      (_, { x, weight, bias }) => ops.conv(x!, weight!, bias, { strides: [1, 1], pads }),
+      given,
+    );
+    const tiles = await run(
+      (_, { x, weight, bias }) => convolveFrameTiles(x!, transformKernel(weight!), bias!, padding),
+      given,
+    );
+    expect(relativeError(tiles, expected)).toBeLessThan(roundingError);
+  });
+});
+
 describe("the fp32 lowering", () => {
   it.each([
     ["in pieces that are used at once", 1],
@@ -111,6 +143,9 @@ describe("the fp32 lowering", () => {
     expect(isWorthTiles(8 * 4 * 6, 1280, 1280)).toBe(false);
     expect(isWorthTiles(256 * 448, 4, 320)).toBe(false);
     expect(isWorthTiles(256 * 448, 64, 64)).toBe(false);
+    expect(isWorthFrameTiles(14, 8 * 14, 1280, 1280)).toBe(true);
+    expect(isWorthFrameTiles(14, 2 * 3, 1280, 1280)).toBe(false);
+    expect(isWorthFrameTiles(2, 256 * 448, 512, 512)).toBe(false);
   });
 });
 
