@@ -22,7 +22,7 @@ it.runIf(canLimitMemory).each([
     const { limited, left, again } = JSON.parse(stdout);
     expect(limited, limited.message).toMatchObject({ code: "out-of-memory" });
     expect(limited.message).toMatch(
-      /^generate: memory ran out \(vae decoder.*bad_alloc.*\); [\d.]+ MB are free; .* would fit( either)?/,
+      /^generate: memory ran out \(vae decoder.*(bad_alloc|Failed to allocate).*\); [\d.]+ MB are free; .* would fit( either)?/,
     );
     expect(left).toEqual([]);
     expect(again).toEqual({ frames: 8 });
