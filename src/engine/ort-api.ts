@@ -230,12 +230,18 @@ export function stringAt(address: Handle): string {
   return koffi.decode.string(address);
 }
 
-/** A copy of `sizeBytes` bytes of native memory. */
+/**
+ * A copy of `sizeBytes` bytes of native memory.
+ *
+ * @throws RangeError when there is no memory for it; koffi.decode would end the process
+ */
 export function copyOfMemory(address: Handle, sizeBytes: number): ArrayBuffer {
-  return sizeBytes === 0 ? new ArrayBuffer(0) : koffi.decode(address, "uint8_t", sizeBytes).buffer;
+  const copy = new Uint8Array(sizeBytes);
+  if (sizeBytes > 0) copy.set(new Uint8Array(viewOfMemory(address, sizeBytes)));
+  return copy.buffer;
 }
 
-/** `sizeBytes` bytes of native memory, to be written where they are. Its owner must outlive every use. */
+/** `sizeBytes` bytes of native memory, to be read or written where they are. Its owner must outlive every use. */
 export function viewOfMemory(address: Handle, sizeBytes: number): ArrayBuffer {
   return koffi.view(address, sizeBytes);
 }

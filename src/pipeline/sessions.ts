@@ -2,7 +2,7 @@
 import type { Engine, Model, Session } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
 import type { WrittenNetwork } from "../models/network.ts";
-import { memoryOf } from "../onnx/memory.ts";
+import { estimateMemory, memoryOf } from "../onnx/memory.ts";
 
 /** `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls. */
 export const offloads = ["model", "none"] as const;
@@ -47,9 +47,12 @@ export function createSessions(engine: Engine, offload: Offload): Sessions {
 function releaseAfterUse(engine: Engine): Sessions {
   return {
     offload: "model",
-    async lend(_, { model }, { signal }, onLoad) {
+    async lend(_, { model, graph }, { signal }, onLoad) {
       onLoad();
-      const session = await engine.load(model, { signal });
+      // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
+      const isPlenty = engine.availableMemoryBytes() > 3 * estimateMemory(graph);
+      const keepsRunMemory = model.keepsRunMemory === true && isPlenty;
+      const session = await engine.load({ ...model, keepsRunMemory }, { signal });
       const end = async () => {
         await session.release();
         return "released" as const;
