@@ -50,7 +50,7 @@ it("is one JSON object with --json, and says what --memory chose", { timeout: 60
     disk: { neededBytes: 0, folder: expect.any(String) },
     chosen: {},
   });
-  expect(usual.stages).toHaveLength(4);
+  expect(usual.stages).toHaveLength(5);
   expect(frugal.peakBytes).toBeLessThan(usual.peakBytes - 20e6);
   const chosen = await plan("--memory", String(Math.round((usual.peakBytes + frugal.peakBytes) / 2)));
   expect(chosen.chosen.decodeChunkSize).toBeLessThan(4);
