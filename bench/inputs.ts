@@ -10,7 +10,7 @@ import { encodeSafetensors } from "../src/weights/safetensors.ts";
 import type { BenchCheckpoint } from "./checkpoints.ts";
 import type { ClipSize } from "./options.ts";
 
-/** Of one UNet evaluation; the names are those of the graph in src/models/unet.ts. */
+/** Of one UNet evaluation; the names are those of the graphs in src/models/unet.ts and src/models/conditioning.ts. */
 export async function unetInputs(
   scratchFolder: string,
   { unet, vae }: BenchCheckpoint,

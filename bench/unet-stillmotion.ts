@@ -8,9 +8,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { createNodeEngine } from "../src/engine/node-engine.ts";
 import type { WeightStorage } from "../src/lowering/parameter.ts";
-import { writeNetwork } from "../src/models/network.ts";
-import { unet, unetConfig } from "../src/models/unet.ts";
-import { type Dtype, resolveDtype, resolveWeightStorage, unetLowering } from "../src/pipeline/dtypes.ts";
+import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/pipeline/dtypes.ts";
+import { readNetworks } from "../src/pipeline/networks.ts";
 import { openCheckpoint } from "../src/weights/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
@@ -19,15 +18,19 @@ const { positionals, values } = parseArgs({ allowPositionals: true, options: com
 const [checkpoint, inputsFile, outputFile] = positionals as [string, string, string];
 
 const stopwatch = startStopwatch();
-const { unet: component } = await openCheckpoint(checkpoint);
-const { tensors: inputs } = decodeSafetensors(await readFile(inputsFile), inputsFile);
-const [frames, , height, width] = inputs.latents!.shape as [number, number, number, number];
-const network = unet(unetConfig(component.config), { frames, height, width });
+const opened = await openCheckpoint(checkpoint);
+const { tensors } = decodeSafetensors(await readFile(inputsFile), inputsFile);
+const [frames, , height, width] = tensors.latents!.shape as [number, number, number, number];
 const dtype = resolveDtype(values.dtype as Dtype);
 const storage = resolveWeightStorage(values["weight-storage"] as WeightStorage | undefined, dtype);
-const { model } = writeNetwork("unet", component, unetLowering(dtype, storage), network);
+const { write } = readNetworks(opened, lowering, unetLowering(dtype, storage));
 const engine = await createNodeEngine({ threads: Number(values.threads) });
-const session = await engine.load(model);
+const { image_embedding, ...others } = tensors;
+const once = await engine.load(write.conditioning({ frames }).model);
+const { conditioning } = await once.run({ image_embedding: image_embedding! });
+await once.release();
+const inputs = { ...others, conditioning: conditioning! };
+const session = await engine.load(write.unet({ frames, height, width }).model);
 const loadSeconds = stopwatch.elapsed();
 
 let result = await session.run(inputs);

@@ -3,6 +3,7 @@ import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
+import { conditioning, unetPart } from "../models/conditioning.ts";
 import { type Network, tensorProblems } from "../models/network.ts";
 import { unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
@@ -120,21 +121,24 @@ function networksOf(component: Component): string[] {
     case "image_encoder":
       return check(component, () => clipVision(clipVisionConfig(config)));
     case "unet":
-      return check(component, () => {
-        const read = unetConfig(config);
-        return unet(read, size(read.downLevels.length));
-      });
-    case "vae": {
-      const halves = {
-        encoder: () => vaeEncoder(vaeConfig(config), { height: 64, width: 64 }),
-        decoder: () => vaeDecoder(vaeConfig(config), size(1)),
-      };
-      const problems = (["encoder", "decoder"] as const).flatMap((half) =>
-        check(vaeHalf(component, half), halves[half]),
-      );
-      return [...new Set(problems)]; // the two share a configuration
-    }
+      return unique([
+        ...check(unetPart(component, "conditioning"), () => conditioning(unetConfig(config), { frames: 1 })),
+        ...check(unetPart(component, "evaluation"), () => {
+          const read = unetConfig(config);
+          return unet(read, size(read.downLevels.length));
+        }),
+      ]);
+    case "vae":
+      return unique([
+        ...check(vaeHalf(component, "encoder"), () => vaeEncoder(vaeConfig(config), { height: 64, width: 64 })),
+        ...check(vaeHalf(component, "decoder"), () => vaeDecoder(vaeConfig(config), size(1))),
+      ]);
   }
+}
+
+/** Two networks of one component share a configuration. */
+function unique(problems: readonly string[]): string[] {
+  return [...new Set(problems)];
 }
 
 function problemsOf(read: () => void): string[] {

@@ -237,9 +237,9 @@ export function createCpuLowering(
       return value(x.shape.with(0, count), storage, ops.expand(edge, edge.shape.with(0, count)));
     },
 
-    select(x, axis, index) {
-      const row = ops.slice(stored(x, "last"), axis, index, index + 1);
-      return value(row.shape, "last", row);
+    select(x, axis, start, count = 1) {
+      const items = ops.slice(stored(x, "last"), axis, start, start + count);
+      return value(items.shape, "last", items);
     },
 
     itemByItem(values, widest, write) {

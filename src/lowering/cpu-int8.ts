@@ -54,7 +54,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
     return {
       linear(x, weight, bias) {
-        // Rows are what a whole clip is conditioned on: little work, but 0.8 GB of SVD-XT's weights if they were kept as fp32.
+        // Rows are made of the time embedding: little work, so that bytes would save nothing.
         if (x.shape.length === 2) return writtenBy(exact, [x], ([row]) => exact.linear(row!, weight, bias));
         if (!multipliesBytes(weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);

@@ -95,8 +95,8 @@ export interface Lowering {
   concat(values: readonly Value[], axis: number): Value;
   /** The first item, `count` times. */
   repeat(x: Value, count: number): Value;
-  /** Item `index` of an axis, which stays with size 1. */
-  select(x: Value, axis: number, index: number): Value;
+  /** Items of an axis, which stays: `count` of them, one unless given. */
+  select(x: Value, axis: number, start: number, count?: number): Value;
   /**
    * What `write` makes of values with as many items on their first axis, where no item needs another. A lowering may have
    * some items done before the next ones, so that what lies in between stays small.

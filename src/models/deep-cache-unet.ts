@@ -33,7 +33,7 @@ export function shallowUnet(config: UnetConfig, evaluation: UnetEvaluation): Net
   };
 }
 
-/** The tensors of a UNet that {@link shallowUnet} reads. */
+/** The tensors of a UNet's evaluation that {@link shallowUnet} reads. */
 export function shallowPart(unet: Component, { upLevels }: UnetConfig): Component {
   const paths = [
     ...["conv_in", "time_embedding", "add_embedding"],

@@ -7,6 +7,7 @@ import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
 import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
+import { inputConditioning } from "./conditioning.ts";
 import { count, layerCount, levelWidths, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
@@ -135,7 +136,7 @@ export interface UnetEvaluation extends UnetSize {
  *
  * Inputs: `latents` (frames, 4, height, width), scaled by the sampler; `image_latents` (1, 4, height, width), the same
  * for every frame; `timestep` (1, 1); `added_time_ids` (ids, 1): fps - 1, motion bucket, noise strength;
- * `image_embedding` (1, channels). Output: `sample` (frames, 4, height, width).
+ * `conditioning`, what the network of that name makes of the image embedding. Output: `sample` (frames, 4, height, width).
  */
 export function unet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   return (w, lowering) => {
@@ -157,7 +158,7 @@ export function outerDown(w: Weights, lowering: Lowering, config: UnetConfig, ev
       lowering.input("timestep", [1, 1]),
       lowering.input("added_time_ids", [config.addedTimeIds, 1]),
     ),
-    context: lowering.input("image_embedding", [1, config.contextChannels]),
+    readRows: inputConditioning(lowering, config, frames),
     feedForwardPieces,
   };
   const sample = lowering.concat([latents, lowering.repeat(imageLatents, frames)], 3);

@@ -1,4 +1,4 @@
-/** What is a clip conditioned on? The picture's CLIP embedding, its latents with a little noise, and three numbers. */
+/** What is a clip conditioned on? What the UNet makes of the picture's CLIP embedding, its latents with a little noise, and three numbers. */
 import { StillmotionError } from "../errors.ts";
 import { clipPixelValues } from "../image/clip-preprocess.ts";
 import { type Fit, fitImage } from "../image/fit.ts";
@@ -6,13 +6,14 @@ import type { Image } from "../image/image.ts";
 import { vaePixelValues } from "../image/vae-preprocess.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { JsonObject } from "../weights/types.ts";
+import type { Halves } from "./guidance.ts";
 import type { Networks } from "./networks.ts";
 import { type StageContext, withSession } from "./stages.ts";
 
-/** What one picture gives to its clips. */
+/** What one picture gives to its clips, or no picture to the unconditional half of guidance. */
 export interface ImageConditioning {
-  /** (1, channels). */
-  readonly embedding: FloatTensor;
+  /** What the conditioning network makes of the embedding: as many numbers as there are. */
+  readonly rows: FloatTensor;
   /** (1, 4, latent height, latent width), not scaled. */
   readonly latents: FloatTensor;
 }
@@ -61,6 +62,35 @@ export async function encodeImages(
       latents.push(result.latents as FloatTensor);
     }
     return latents;
+  });
+}
+
+/**
+ * What the UNet is conditioned on for each picture, and without one. Without, embedding and latents are zero: SVD was trained
+ * so.
+ *
+ * @param isGuided whether the run has a half without a picture
+ */
+export async function conditionImages(
+  context: StageContext,
+  networks: Networks,
+  images: readonly { readonly embedding: FloatTensor; readonly latents: FloatTensor }[],
+  { numFrames, isGuided }: { numFrames: number; isGuided: boolean },
+): Promise<Halves<ImageConditioning>[]> {
+  const { embedding, latents } = images[0]!;
+  const withoutImage = { embedding: floatTensor(embedding.shape), latents: floatTensor(latents.shape) };
+  const all = isGuided ? [...images, withoutImage] : images;
+  const network = networks.write.conditioning({ frames: numFrames });
+  return withSession(context, "conditioning", network, async (session) => {
+    const conditionings: ImageConditioning[] = [];
+    for (const { embedding, latents } of all) {
+      const done = conditionings.length;
+      context.onProgress({ stage: "conditioning", state: "running", done, total: all.length });
+      const result = await session.run({ image_embedding: embedding }, context);
+      conditionings.push({ rows: result.conditioning as FloatTensor, latents });
+    }
+    const unconditional = isGuided ? conditionings.pop() : undefined;
+    return conditionings.map((conditional) => ({ conditional, unconditional }));
   });
 }
 

@@ -17,6 +17,7 @@ export async function countEvaluations(
 ): Promise<number[]> {
   const counts = cacheInterval === 1 ? [0] : [0, 0];
   const pixel = floatTensor([1, 1, 1, 1]);
+  const image = { rows: pixel, latents: pixel };
   const counter = (index: number): Session => ({
     async run() {
       counts[index]!++;
@@ -34,7 +35,7 @@ export async function countEvaluations(
     ),
     drawNoise: () => floatTensor(shape),
     latents: floatTensor(shape),
-    conditionings: Array.from({ length: clips }, () => ({ embedding: pixel, latents: pixel })),
+    conditionings: Array.from({ length: clips }, () => ({ conditional: image, unconditional: image })),
     addedTimeIds: pixel,
   });
   while (!(await steps.next()).done);

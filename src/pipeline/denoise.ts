@@ -5,7 +5,7 @@ import type { Churn, Sampler } from "../schedulers/sampler.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { ImageConditioning } from "./conditioning.ts";
 import type { EvaluateUnet, UnetInputs } from "./evaluate-unet.ts";
-import { type GuidanceInterval, guide, isWithin } from "./guidance.ts";
+import { type GuidanceInterval, guide, type Halves, isWithin } from "./guidance.ts";
 
 export interface DenoiseJob {
   readonly evaluate: EvaluateUnet;
@@ -18,8 +18,8 @@ export interface DenoiseJob {
   readonly predictionType: PredictionType;
   /** (clips, frames, 4, height, width), scaled to the first noise level. */
   readonly latents: FloatTensor;
-  /** One a clip. */
-  readonly conditionings: readonly ImageConditioning[];
+  /** One a clip; without the unconditional half there is no guidance. */
+  readonly conditionings: readonly Halves<ImageConditioning>[];
   /** (3, 1). */
   readonly addedTimeIds: FloatTensor;
   /** One scale a frame; absent for no guidance. */
@@ -91,31 +91,26 @@ async function predict(
   sample: FloatTensor,
   sigma: number,
   timestep: number,
-  conditioning: ImageConditioning,
+  { conditional: withImage, unconditional: withoutImage }: Halves<ImageConditioning>,
 ): Promise<Float32Array> {
   const inputs = {
     latents: floatTensor(sample.shape, scaleModelInput(sample.data, sigma)),
     timestep: floatTensor([1, 1], Float32Array.of(timestep)),
     added_time_ids: job.addedTimeIds,
   };
-  const inputsOf = ({ embedding, latents }: ImageConditioning): UnetInputs => ({
+  const inputsOf = ({ rows, latents }: ImageConditioning): UnetInputs => ({
     ...inputs,
-    image_embedding: embedding,
+    conditioning: rows,
     image_latents: latents,
   });
   const { guidanceScales, guidanceInterval } = job;
-  if (!guidanceScales || !isWithin(guidanceInterval, sigma)) {
-    return (await job.evaluate(clip, { conditional: inputsOf(conditioning) })).conditional;
+  if (!withoutImage || !guidanceScales || !isWithin(guidanceInterval, sigma)) {
+    return (await job.evaluate(clip, { conditional: inputsOf(withImage) })).conditional;
   }
-  const halves = { unconditional: inputsOf(withoutImage(conditioning)), conditional: inputsOf(conditioning) };
+  const halves = { unconditional: inputsOf(withoutImage), conditional: inputsOf(withImage) };
   const { unconditional, conditional } = await job.evaluate(clip, halves);
   guide(conditional, unconditional!, guidanceScales);
   return conditional;
-}
-
-/** Both halves of the conditioning are zero: SVD was trained so. */
-function withoutImage({ embedding, latents }: ImageConditioning): ImageConditioning {
-  return { embedding: floatTensor(embedding.shape), latents: floatTensor(latents.shape) };
 }
 
 /** A view of one clip's latents: (frames, 4, height, width). */

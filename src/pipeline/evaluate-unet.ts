@@ -1,12 +1,7 @@
 /** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
 import type { Session } from "../engine/engine.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
-
-/** What guidance tells apart: the answer with the picture, and where guidance acts the one without. */
-interface Halves<T> {
-  readonly conditional: T;
-  readonly unconditional?: T | undefined;
-}
+import type { Halves } from "./guidance.ts";
 
 export type UnetInputs = Readonly<Record<string, FloatTensor>>;
 

@@ -1,6 +1,13 @@
 /** How strongly does each frame follow the picture? Classifier-free guidance with a scale that rises over the frames. */
 import { StillmotionError } from "../errors.ts";
 import { linspace } from "../schedulers/training-sigmas.ts";
+import type { Settings } from "./resolve-settings.ts";
+
+/** What guidance tells apart: with the picture, and where it acts also without. */
+export interface Halves<T> {
+  readonly conditional: T;
+  readonly unconditional?: T | undefined;
+}
 
 /** The noise levels at which guidance acts: above the first, up to and with the second. */
 export type GuidanceInterval = readonly [lowSigma: number, highSigma: number];
@@ -33,6 +40,14 @@ export function guidanceScales(min: number, max: number, frames: number): Float3
 /** True when the unconditional half has an effect. */
 export function isGuided(scales: Float32Array): boolean {
   return scales.some((scale) => scale > 1);
+}
+
+/** The scales of a run; undefined where the unconditional half has no effect. */
+export function scalesOf(
+  settings: Pick<Settings, "minGuidanceScale" | "maxGuidanceScale" | "numFrames">,
+): Float32Array | undefined {
+  const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
+  return isGuided(scales) ? scales : undefined;
 }
 
 /**

@@ -5,7 +5,7 @@ import { type GraphMemory, memoryOf } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { decoderSegments, isWindowed } from "./decode.ts";
-import { guidanceScales, isGuided } from "./guidance.ts";
+import { scalesOf } from "./guidance.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
 import type { Offload } from "./sessions.ts";
@@ -56,6 +56,7 @@ function graphsOfStages(
   const stages = [
     { stage: "image encoder", ...memoryOf(write.imageEncoder().graph) },
     { stage: "vae encoder", ...memoryOf(write.vaeEncoder({ height, width }).graph) },
+    { stage: "conditioning", ...memoryOf(write.conditioning({ frames: numFrames }).graph) },
     { stage: "unet", ...unetMemory(networks, settings, clips) },
   ] as const;
   if (outputType === "latents") return [...stages];
@@ -100,8 +101,7 @@ function unetMemory(networks: Networks, settings: Settings, clips: number): Grap
   const graphs = unetsOf(networks, settings).map(({ graph }) => graph);
   const { weightsBytes, activationBytes } = loadedTogether(graphs.map(memoryOf));
   const feature = graphs[0]!.outputs.find(({ name }) => name === "deep_feature");
-  const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
-  const features = feature ? clips * (isGuided(scales) ? 2 : 1) : 0;
+  const features = feature ? clips * (scalesOf(settings) ? 2 : 1) : 0;
   const featureBytes = feature ? elementCount(feature.shape) * bytesPerElement[feature.dtype] : 0;
   return { weightsBytes, activationBytes: activationBytes + features * featureBytes };
 }

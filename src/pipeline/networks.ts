@@ -1,6 +1,7 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
 import { StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
+import { conditioning, unetPart } from "../models/conditioning.ts";
 import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
 import {
   type CreateLowering,
@@ -48,6 +49,7 @@ export function readNetworks(
   assertFits("unet/config.json: added time ids", denoiser.addedTimeIds, "fps, motion bucket and noise strength", 3);
   const encoder = vaeHalf(checkpoint.vae, "encoder");
   const decoder = vaeHalf(checkpoint.vae, "decoder");
+  const evaluation = unetPart(checkpoint.unet, "evaluation");
   const write = <Size>(
     stage: Stage,
     component: Component,
@@ -61,16 +63,19 @@ export function readNetworks(
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
-      unet: write("unet", checkpoint.unet, (size: UnetEvaluation) => unet(denoiser, size), createUnetLowering),
+      conditioning: write("conditioning", unetPart(checkpoint.unet, "conditioning"), (size: Pick<UnetSize, "frames">) =>
+        conditioning(denoiser, size),
+      ),
+      unet: write("unet", evaluation, (size: UnetEvaluation) => unet(denoiser, size), createUnetLowering),
       unetWithDeepFeature: write(
         "unet",
-        checkpoint.unet,
+        evaluation,
         (size: UnetEvaluation) => unetWithDeepFeature(denoiser, size),
         createUnetLowering,
       ),
       shallowUnet: write(
         "unet",
-        shallowPart(checkpoint.unet, denoiser),
+        shallowPart(evaluation, denoiser),
         (size: UnetEvaluation) => shallowUnet(denoiser, size),
         createUnetLowering,
       ),

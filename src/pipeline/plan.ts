@@ -6,6 +6,7 @@ import { elementCount } from "../tensor.ts";
 import type { Speeds } from "./calibrate.ts";
 import { chunks, decoderSegments, isWindowed, setAsideBytes } from "./decode.ts";
 import type { Dtype } from "./dtypes.ts";
+import { scalesOf } from "./guidance.ts";
 import { type Run, stageMemory } from "./memory.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
@@ -103,6 +104,10 @@ function tasksOf(networks: Networks, { settings, images, offload, evaluations }:
       return [{ network: write.imageEncoder(), loads: 1, runs: images }];
     case "vae encoder":
       return [{ network: write.vaeEncoder({ height, width }), loads: 1, runs: images }];
+    case "conditioning": {
+      const embeddings = images + (scalesOf(settings) ? 1 : 0);
+      return [{ network: write.conditioning({ frames: settings.numFrames }), loads: 1, runs: embeddings }];
+    }
     case "unet":
       return unetsOf(networks, settings).map((network, index) => ({ network, loads: 1, runs: evaluations[index]! }));
     case "vae decoder":

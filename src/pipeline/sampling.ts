@@ -3,7 +3,7 @@ import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
 import { samplers } from "../schedulers/samplers.ts";
 import type { JsonObject } from "../weights/types.ts";
 import type { DenoiseJob } from "./denoise.ts";
-import { assertGuidesSome, guidanceScales, isGuided } from "./guidance.ts";
+import { assertGuidesSome, scalesOf } from "./guidance.ts";
 import type { Settings } from "./resolve-settings.ts";
 
 export type Sampling = Pick<
@@ -19,13 +19,12 @@ export function samplingOf(settings: Settings, schedulerConfig: JsonObject): Sam
   const sigmas = settings.sigmas ?? sampler.sigmas;
   const levels = schedule(config, { steps: settings.numInferenceSteps, sigmas });
   assertGuidesSome(guidanceInterval, levels.sigmas);
-  const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
   return {
     sample: sampler.sample,
     schedule: levels,
     churn: settings,
     predictionType: config.predictionType,
-    guidanceScales: isGuided(scales) ? scales : undefined,
+    guidanceScales: scalesOf(settings),
     guidanceInterval,
   };
 }

@@ -10,7 +10,7 @@ import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tens
 import { withLoras } from "../weights/lora/place-lora.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { calibrate, type Speeds } from "./calibrate.ts";
-import { addedTimeIds, embedImages, encodeImages, type ImageConditioning } from "./conditioning.ts";
+import { addedTimeIds, conditionImages, embedImages, encodeImages } from "./conditioning.ts";
 import { countEvaluations } from "./count-evaluations.ts";
 import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
@@ -402,10 +402,10 @@ export class StableVideoDiffusionPipeline {
 
     const embeddings = await embedImages(context, networks, images, this.checkpoint.featureExtractorConfig);
     const imageLatents = await encodeImages(context, networks, images, imageNoise, settings);
-    const conditionings = images.flatMap((_, index) => {
-      const conditioning: ImageConditioning = { embedding: embeddings[index]!, latents: imageLatents[index]! };
-      return Array<ImageConditioning>(numVideosPerPrompt).fill(conditioning);
-    });
+    const encoded = embeddings.map((embedding, index) => ({ embedding, latents: imageLatents[index]! }));
+    const isGuided = sampling.guidanceScales !== undefined;
+    const perImage = await conditionImages(context, networks, encoded, { numFrames, isGuided });
+    const conditionings = perImage.flatMap((each) => Array.from({ length: numVideosPerPrompt }, () => each));
 
     return withSessions(context, "unet", unetsOf(networks, settings), async (sessions) => {
       const steps = denoise({
@@ -477,6 +477,7 @@ function checkTensors({ write, unet }: Networks): void {
   const size = { frames: 1, height: 2 ** unet.downLevels.length, width: 2 ** unet.downLevels.length };
   write.imageEncoder();
   write.vaeEncoder({ height: 64, width: 64 });
+  write.conditioning(size);
   write.unet(size);
   write.vaeDecoder(size);
 }

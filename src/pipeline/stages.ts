@@ -3,8 +3,8 @@ import type { Engine, Session } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import type { Loan, Sessions } from "./sessions.ts";
 
-/** The four networks in the order in which a clip passes through them. */
-const stages = ["image encoder", "vae encoder", "unet", "vae decoder"] as const;
+/** The networks in the order in which a clip passes through them. */
+const stages = ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"] as const;
 export type Stage = (typeof stages)[number];
 
 /** What `onProgress` receives: a stage is loaded, works through its parts, and is released or kept for the next call. */

@@ -91,7 +91,7 @@ it("takes the options of speed and memory, and stores those that shape the run",
   const args = ["generate", picture, "-o", path, ...small, "--steps", "2", ...flags, "--offload", "none"];
   const { code, stderr } = await stillmotion(args);
   expect({ code, stderr }).toMatchObject({ code: 0 });
-  for (const stage of ["image encoder", "vae encoder", "unet", "vae decoder"]) {
+  for (const stage of ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"]) {
     expect(stderr).toMatch(new RegExp(`^${stage}: [\\d.]+ (m?s|min)$`, "m"));
   }
   const { settings } = await readClipMetadata(path);
@@ -114,7 +114,7 @@ it("streams events that a program can read, and nothing else", async () => {
   ]);
   expect(steps[1]).toMatchObject({ part: "step", secondsPerPart: expect.any(Number), secondsLeft: expect.any(Number) });
   const stages = events.filter(({ state }) => state === "loading").map(({ stage }) => stage);
-  expect(stages).toEqual(["image encoder", "vae encoder", "unet", "vae decoder"]);
+  expect(stages).toEqual(["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"]);
   expect(events.at(-1)).toMatchObject({
     event: "result",
     files: [{ clip: 1, paths: ["clip.gif"], sizeBytes: expect.any(Number) }],

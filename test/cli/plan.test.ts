@@ -15,12 +15,19 @@ it("shows memory and time of each stage, the disk, and the options; nothing is w
   expect(lines[0]).toContain("landscape.png is 150x100, cropped");
   expect(lines[1]).toBe("two-levels-fp32: 2 frames of 64x64, 1 step, preset diffusers");
   expect(lines[2]).toMatch(/^stage +memory +load +run$/);
-  for (const [index, stage] of ["image encoder", "vae encoder", "unet", "vae decoder", "in all"].entries()) {
+  for (const [index, stage] of [
+    "image encoder",
+    "vae encoder",
+    "conditioning",
+    "unet",
+    "vae decoder",
+    "in all",
+  ].entries()) {
     expect(lines[3 + index]).toMatch(new RegExp(`^${stage} +\\d+\\.\\d MB( +[\\d.]+ s){2}$`));
   }
-  expect(lines[8]).toMatch(/^time: about [\d.]+ s, with 2 runs of the UNet$/);
-  expect(lines[9]).toMatch(/^memory: about [\d.]+ MB of the [\d.]+ GB that are there$/);
-  expect(lines[10]).toMatch(new RegExp(`^disk: nothing is set aside; [\\d.]+ [GT]B are free in ${folder}$`));
+  expect(lines[9]).toMatch(/^time: about [\d.]+ s, with 2 runs of the UNet$/);
+  expect(lines[10]).toMatch(/^memory: about [\d.]+ MB of the [\d.]+ GB that are there$/);
+  expect(lines[11]).toMatch(new RegExp(`^disk: nothing is set aside; [\\d.]+ [GT]B are free in ${folder}$`));
   expect(stdout).toMatch(/^with --dtype fp32 --weight-storage stored --offload model --width 64\n/m);
   expect(await readdir(folder)).toEqual([]);
 });
@@ -43,7 +50,7 @@ it("is one JSON object with --json, and says what --memory chose", { timeout: 60
     disk: { neededBytes: 0, folder: expect.any(String) },
     chosen: {},
   });
-  expect(usual.stages).toHaveLength(4);
+  expect(usual.stages).toHaveLength(5);
   expect(frugal.peakBytes).toBeLessThan(usual.peakBytes - 20e6);
   const chosen = await plan("--memory", String(Math.round((usual.peakBytes + frugal.peakBytes) / 2)));
   expect(chosen.chosen.decodeChunkSize).toBeLessThan(4);

@@ -57,7 +57,7 @@ describe("the example", () => {
     const { files, stdout } = await run("memory.ts");
     expect(files).toEqual(["generated.mp4"]);
     expect(stdout).toMatch(/needs about .* are free; .* would fit\n/);
-    expect(stdout).toContain("vae encoder: released\nunet: loading\n");
+    expect(stdout).toContain("vae encoder: released\nconditioning: loading\nconditioning: released\nunet: loading\n");
   });
 
   it("progress-and-cancel.ts reports each step and ends a run", async () => {

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Value } from "../../src/lowering/lowering.ts";
+import { conditioningRows, type ReadRows } from "../../src/models/blocks/conditioning-rows.ts";
 import { resnetBlock, spatioTemporalResBlock } from "../../src/models/blocks/resnet.ts";
 import { mixShare, remainingShare } from "../../src/models/blocks/time-mixer.ts";
 import { spatialBlock, spatioTemporalTransformer, temporalBlock } from "../../src/models/blocks/transformer.ts";
@@ -53,6 +54,15 @@ type Block = (bench: Workbench, clip: Clip) => Value | Record<string, Value>;
 const time = ({ value }: Workbench, { input }: Clip): Value => value(oneRow(input("temb")));
 /** So is the image embedding. */
 const context = ({ value }: Workbench, { input }: Clip): Value => value(oneRow(input("encoder_hidden_states")));
+
+/** Rows as the conditioning network writes them, in the graph of the block itself. */
+const readRows =
+  (bench: Workbench, clip: Clip): ReadRows =>
+  (layer, [rows, channels]) => {
+    const [, kind] = /([^.]+)$/.exec(layer.path)!;
+    const { write } = conditioningRows({ channels, layers: 1 }, rows).find(({ path }) => path.endsWith(kind!))!;
+    return write(layer, context(bench, clip));
+  };
 
 function oneRow(tensor: FloatTensor): FloatTensor {
   const channels = tensor.shape.at(-1)!;
@@ -119,18 +129,18 @@ const blocks: Record<string, Block> = {
     spatialBlock(
       bench.w,
       bench.value(clip.input("hidden_states")),
-      context(bench, clip),
+      readRows(bench, clip),
       clip.config.num_attention_heads as number,
     ),
   TemporalBasicTransformerBlock: (bench, clip) =>
     temporalBlock(
       bench.w,
       bench.value(clip.input("hidden_states")),
-      context(bench, clip),
+      readRows(bench, clip),
       clip.config.num_attention_heads as number,
     ),
   TransformerSpatioTemporalModel: (bench, clip) =>
-    spatioTemporalTransformer(bench.w, bench.map(clip.input("hidden_states")), context(bench, clip), {
+    spatioTemporalTransformer(bench.w, bench.map(clip.input("hidden_states")), readRows(bench, clip), {
       heads: clip.config.num_attention_heads as number,
       layers: clip.config.num_layers as number,
     }),
@@ -167,8 +177,7 @@ function checkpointBlock(checkpoint: Checkpoint, component: string, path: string
   const vae = vaeConfig(checkpoint.vae.config);
   const conditioning = (bench: Workbench, clip: Clip) => ({
     time: time(bench, clip),
-    // A block without attention is given none.
-    context: clip.has("encoder_hidden_states") ? context(bench, clip) : zero(bench),
+    readRows: readRows(bench, clip),
   });
   if (component === "unet" && path.startsWith("down_blocks")) {
     return (bench, clip) => {

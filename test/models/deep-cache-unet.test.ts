@@ -25,7 +25,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("%s"
   const inputs = {
     latents: randn(generator, [size.frames, 4, size.height, size.width], "float32"),
     image_latents: randn(generator, [1, 4, size.height, size.width], "float32"),
-    image_embedding: randn(generator, [1, networks.unet.contextChannels], "float32"),
+    conditioning: randn(generator, networks.write.conditioning(size).graph.outputs[0]!.shape, "float32"),
     timestep: floatTensor([1, 1], Float32Array.of(0.66)),
     added_time_ids: floatTensor([3, 1], Float32Array.of(6, 127, 0.02)),
   };

@@ -4,11 +4,11 @@ import { describe, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../../src/tensor.ts";
+import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, items, permuted, readGolden } from "../support/golden.ts";
-import { clipOf, unetCall } from "../support/unet-call.ts";
+import { clipOf, runNetwork, runUnet, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
 const checkpoints = ["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"];
@@ -19,14 +19,7 @@ async function networksOf(name: string) {
   return readNetworks(checkpoint, createCpuFp32Lowering).write;
 }
 
-async function run({ model }: WrittenNetwork, inputs: Record<string, FloatTensor>): Promise<Record<string, Tensor>> {
-  const session = await engine().load(model);
-  try {
-    return await session.run(inputs);
-  } finally {
-    await session.release();
-  }
-}
+const run = (network: WrittenNetwork, inputs: Record<string, FloatTensor>) => runNetwork(engine(), network, inputs);
 
 describe.each(checkpoints)("%s", (name) => {
   const golden = (network: string) => readGolden("models", "golden", `${name}.${network}.safetensors`);
@@ -70,19 +63,13 @@ describe.each(checkpoints)("%s", (name) => {
   });
 
   it("UNet, each variant and each item of a guided batch", async () => {
-    const { unet } = await networksOf(name);
+    const write = await networksOf(name);
     const { tensor, tolerance, details } = await golden("unet");
     for (const variant of Object.keys(details.variants as object)) {
       const input = (argument: string) => tensor(`input.${variant}.${argument}`);
       for (let index = 0; index < input("sample").shape[0]!; index++) {
-        const { size, inputs } = unetCall(input, index);
-        const outputs = await run(unet(size), inputs);
-        expectClose(
-          outputs.sample!,
-          clipOf(tensor(`output.${variant}.sample`), index),
-          tolerance,
-          `${variant} ${index}`,
-        );
+        const sample = await runUnet(engine(), write, unetCall(input, index));
+        expectClose(sample, clipOf(tensor(`output.${variant}.sample`), index), tolerance, `${variant} ${index}`);
       }
     }
   });

@@ -10,7 +10,7 @@ import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { withLoras } from "../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { type Golden, readGolden } from "../support/golden.ts";
-import { clipOf, unetCall } from "../support/unet-call.ts";
+import { clipOf, runUnet, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
 
@@ -39,17 +39,10 @@ async function evaluate(
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
   const adapted = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
-  const { size, inputs } = unetCall(input, 0);
+  const call = unetCall(input, 0);
   const { write } = readNetworks(adapted, createCpuFp32Lowering, createCpuInt8Lowering);
-  const { model, graph } = write.unet(size);
-  expect(graph.prepared.length).toBeGreaterThan(20);
-  const session = await engine().load(model);
-  try {
-    const outputs = await session.run(inputs);
-    return outputs.sample!;
-  } finally {
-    await session.release();
-  }
+  expect(write.unet(call.size).graph.prepared.length).toBeGreaterThan(20);
+  return runUnet(engine(), write, call);
 }
 
 const first = ({ tensor }: Golden, name: string) => clipOf(tensor(name), 0);

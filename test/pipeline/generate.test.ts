@@ -78,7 +78,7 @@ describe("a run", () => {
     await pipe.generate(picture, small);
     const changes = events.filter(({ state }) => state !== "running").map(({ stage, state }) => `${stage} ${state}`);
     expect(changes).toEqual(
-      ["image encoder", "vae encoder", "unet", "vae decoder"].flatMap((stage) => [
+      ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"].flatMap((stage) => [
         `${stage} loading`,
         `${stage} released`,
       ]),

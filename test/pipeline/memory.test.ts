@@ -47,6 +47,7 @@ const latents = { height: 8, width: 12 };
 const weightsBytes = [
   networks.write.imageEncoder(),
   networks.write.vaeEncoder({ width: 48, height: 32 }),
+  networks.write.conditioning({ frames: 3 }),
   networks.write.unet({ frames: 3, ...latents }),
   networks.write.vaeDecoder({ frames: 3, ...latents }),
 ].map(({ graph }) => memoryOf(graph).weightsBytes);

@@ -51,7 +51,13 @@ describe("a plan", { timeout: 60_000 }, () => {
   it("has each stage with its memory and time, their sums, and the settings in force; it loads no network", async () => {
     watched.changes.length = 0;
     const plan = await pipeIn("fp32").plan(picture, small);
-    expect(plan.stages.map(({ stage }) => stage)).toEqual(["image encoder", "vae encoder", "unet", "vae decoder"]);
+    expect(plan.stages.map(({ stage }) => stage)).toEqual([
+      "image encoder",
+      "vae encoder",
+      "conditioning",
+      "unet",
+      "vae decoder",
+    ]);
     for (const { peakBytes, loadSeconds, runSeconds } of plan.stages) {
       expect(peakBytes).toBeGreaterThan(process.memoryUsage.rss() / 2);
       expect(Math.min(loadSeconds, runSeconds)).toBeGreaterThan(0);

@@ -15,7 +15,7 @@ const picture = createImage(
 );
 const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 1, seed: 3 } as const;
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
-const stages = ["image encoder", "vae encoder", "unet", "vae decoder"];
+const stages = ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"];
 
 const opened: StableVideoDiffusionPipeline[] = [];
 afterEach(async () => {
@@ -47,7 +47,7 @@ describe('with offload "none"', () => {
     const second = await pipe.generate(picture, { ...small, numVideosPerPrompt: 2, seed: [3, 5] });
     expect(changes()).toEqual({ done: [], told: stages.map((stage) => `kept ${stage}`) });
     expect(second.frames[0]).toEqual(first.frames[0]);
-    expect(watched.loaded()).toBe(4);
+    expect(watched.loaded()).toBe(stages.length);
   });
 
   it("both lengths of decoder stay that a clip in chunks needs", async () => {
@@ -83,7 +83,7 @@ describe('with offload "none"', () => {
       ...["release unet", "release unet", "load unet"],
       ...["release vae decoder", "load vae decoder"],
     ]);
-    expect(watched.loaded()).toBe(4);
+    expect(watched.loaded()).toBe(stages.length);
   });
 
   it("a run that is stopped keeps what is loaded, and the next one goes on with it", async () => {
@@ -103,7 +103,7 @@ describe('with offload "none"', () => {
     const { pipe } = open(watched, "none");
     const [one, other] = await Promise.all([pipe.generate(picture, small), pipe.generate(picture, small)]);
     expect(one.frames).toEqual(other.frames);
-    expect(watched.loaded()).toBe(4);
+    expect(watched.loaded()).toBe(stages.length);
   });
 
   it("what one call runs is not released by another of another size", async () => {

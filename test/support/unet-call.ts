@@ -1,5 +1,8 @@
 /** How does a call of the reference's UNet become one of ours? Golden data hold its arguments, in batches of clips. */
-import type { FloatTensor } from "../../src/tensor.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { WrittenNetwork } from "../../src/models/network.ts";
+import type { Networks } from "../../src/pipeline/networks.ts";
+import type { FloatTensor, Tensor } from "../../src/tensor.ts";
 import { items, permuted, reshapedTo } from "./golden.ts";
 
 /** One clip of a batch, without the batch's axis. */
@@ -8,7 +11,7 @@ export function clipOf(value: FloatTensor, index: number): FloatTensor {
 }
 
 /**
- * The size and the inputs of our UNet for one clip of the call.
+ * The size and the inputs of {@link runUnet} for one clip of the call.
  *
  * @param input an argument of the reference's `forward`, by its name
  */
@@ -24,4 +27,29 @@ export function unetCall(input: (argument: string) => FloatTensor, index: number
     image_embedding: clipOf(input("encoder_hidden_states"), index),
   };
   return { size: { frames, height, width }, inputs };
+}
+
+/** One evaluation of the UNet, conditioned on `image_embedding`. */
+export async function runUnet(
+  engine: Engine,
+  write: Networks["write"],
+  { size, inputs }: ReturnType<typeof unetCall>,
+): Promise<Tensor> {
+  const { image_embedding, ...others } = inputs;
+  const { conditioning } = await runNetwork(engine, write.conditioning(size), { image_embedding });
+  const { sample } = await runNetwork(engine, write.unet(size), { ...others, conditioning: conditioning! });
+  return sample!;
+}
+
+export async function runNetwork(
+  engine: Engine,
+  { model }: WrittenNetwork,
+  inputs: Readonly<Record<string, Tensor>>,
+): Promise<Readonly<Record<string, Tensor>>> {
+  const session = await engine.load(model);
+  try {
+    return await session.run(inputs);
+  } finally {
+    await session.release();
+  }
 }

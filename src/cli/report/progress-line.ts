@@ -5,6 +5,7 @@ import { partNames, type RunStage, type StageTimes } from "./stage-clock.ts";
 const labels: Readonly<Record<RunStage, string>> = {
   "image encoder": "reading image",
   "vae encoder": "encoding",
+  conditioning: "conditioning",
   unet: "denoising",
   "vae decoder": "decoding",
   export: "writing",

@@ -26,6 +26,7 @@ export interface StageTimes {
 export const partNames: Readonly<Record<RunStage, string>> = {
   "image encoder": "picture",
   "vae encoder": "picture",
+  conditioning: "embedding",
   unet: "step",
   "vae decoder": "frame",
   export: "file",

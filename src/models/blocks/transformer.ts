@@ -1,18 +1,18 @@
 /** How is the transformer of a UNet level written: attention among the pixels of a frame, then among a pixel's frames? */
 import type { Value } from "../../lowering/lowering.ts";
-import { crossAttentionToOneToken, selfAttention } from "../../nn/attention.ts";
-import { embeddingProjection, sinusoidalEmbedding } from "../../nn/embedding.ts";
+import { selfAttention } from "../../nn/attention.ts";
 import { feedForward } from "../../nn/feed-forward.ts";
 import { linear } from "../../nn/linear.ts";
 import { groupNorm, layerNorm } from "../../nn/norm.ts";
 import type { Weights } from "../../weights/view.ts";
+import type { ReadRows } from "./conditioning-rows.ts";
 import { mixShare } from "./time-mixer.ts";
 
-/** diffusers' `TransformerSpatioTemporalModel`. `context` is the image embedding, (1, channels). */
+/** diffusers' `TransformerSpatioTemporalModel`, with the rows of its cross-attention and of the frames' numbers as they are read. */
 export function spatioTemporalTransformer(
   w: Weights,
   x: Value,
-  context: Value,
+  readRows: ReadRows,
   options: { heads: number; layers: number; feedForwardPieces?: number | undefined },
 ): Value {
   const { add, blend, itemByItem, reshape } = x.lowering;
@@ -22,15 +22,15 @@ export function spatioTemporalTransformer(
   let h = itemByItem([tokens], height * width * channels, ([each]) =>
     linear(w.at("proj_in"), groupNorm(w.at("norm"), each!, { eps: 1e-6 }), channels),
   );
-  const positions = framePositions(w.at("time_pos_embed"), x);
+  const positions = reshape(readRows(w.at("time_pos_embed"), [frames, channels]), [frames, 1, channels]);
   const share = mixShare(w.at("time_mixer"), x);
   const { heads, feedForwardPieces } = options;
   for (let layer = 0; layer < options.layers; layer++) {
-    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h, context, heads, feedForwardPieces);
+    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h, readRows, heads, feedForwardPieces);
     const temporal = temporalBlock(
       w.at("temporal_transformer_blocks").at(layer),
       add(spatial, positions),
-      context,
+      readRows,
       heads,
       feedForwardPieces,
     );
@@ -43,12 +43,12 @@ export function spatioTemporalTransformer(
 export function spatialBlock(
   w: Weights,
   x: Value,
-  context: Value,
+  readRows: ReadRows,
   heads: number,
   feedForwardPieces?: number | undefined,
 ): Value {
   const { add, itemByItem } = x.lowering;
-  const crossAttended = crossAttention(w, x, context);
+  const crossAttended = crossAttention(w, x, readRows);
   return itemByItem([x], hiddenNumbers(x), ([frame]) => {
     let h = add(frame!, selfAttention(w.at("attn1"), layerNorm(w.at("norm1"), frame!), heads, "without bias"));
     h = add(h, crossAttended);
@@ -60,7 +60,7 @@ export function spatialBlock(
 export function temporalBlock(
   w: Weights,
   x: Value,
-  context: Value,
+  readRows: ReadRows,
   heads: number,
   feedForwardPieces?: number | undefined,
 ): Value {
@@ -70,7 +70,7 @@ export function temporalBlock(
   );
   const normed = layerNorm(w.at("norm1"), entered);
   const attended = selfAttention(w.at("attn1"), normed, heads, "without bias", "items");
-  const crossAttended = crossAttention(w, x, context);
+  const crossAttended = crossAttention(w, x, readRows);
   return itemByItem([entered, attended], hiddenNumbers(x), ([before, added]) => {
     const h = add(add(before!, added!), crossAttended);
     return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
@@ -82,20 +82,9 @@ function hiddenNumbers({ shape }: Value): number {
   return 4 * shape[1]! * shape[2]!;
 }
 
-function crossAttention(w: Weights, x: Value, context: Value): Value {
+/** One row for every token, (1, channels): the norm before it has no effect, see crossAttentionToOneToken. */
+function crossAttention(w: Weights, x: Value, readRows: ReadRows): Value {
   const channels = x.shape[2]!;
   for (const parameter of ["weight", "bias"]) w.at("norm2").tensor(parameter, [channels]);
-  return crossAttentionToOneToken(w.at("attn2"), context, channels); // (1, channels)
-}
-
-/** (frames, 1, channels): the embedding of each frame's number. */
-function framePositions(w: Weights, x: Value): Value {
-  const { constant, reshape } = x.lowering;
-  const [frames, , , channels] = x.shape as [number, number, number, number];
-  const numbers = constant(
-    [frames, 1],
-    Float32Array.from({ length: frames }, (_, frame) => frame),
-  );
-  const embedded = embeddingProjection(w, sinusoidalEmbedding(numbers, channels), 4 * channels, channels);
-  return reshape(embedded, [frames, 1, channels]);
+  return readRows(w.at("attn2"), [1, channels]);
 }

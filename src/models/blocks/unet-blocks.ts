@@ -3,6 +3,7 @@ import { StillmotionError } from "../../errors.ts";
 import type { Padding, Value } from "../../lowering/lowering.ts";
 import { downsample, upsample } from "../../nn/convolution.ts";
 import type { Weights } from "../../weights/view.ts";
+import type { ReadRows } from "./conditioning-rows.ts";
 import { spatioTemporalResBlock } from "./resnet.ts";
 import { remainingShare } from "./time-mixer.ts";
 import { spatioTemporalTransformer } from "./transformer.ts";
@@ -20,8 +21,8 @@ export interface UnetLevel {
 export interface Conditioning {
   /** The time embedding, (1, time channels). */
   readonly time: Value;
-  /** The image embedding, (1, context channels). */
-  readonly context: Value;
+  /** What the layers give that see nothing else of an evaluation. */
+  readonly readRows: ReadRows;
   /** In how many pieces feed-forward layers are computed. Default: 1. */
   readonly feedForwardPieces?: number | undefined;
 }
@@ -83,8 +84,8 @@ function layerPair(
   if (!level.attention) return h;
   const { heads, transformerLayers } = level.attention;
   const layers = transformerLayers[layer]!;
-  const { context, feedForwardPieces } = conditioning;
-  return spatioTemporalTransformer(w.at("attentions").at(layer), h, context, { heads, layers, feedForwardPieces });
+  const { readRows, feedForwardPieces } = conditioning;
+  return spatioTemporalTransformer(w.at("attentions").at(layer), h, readRows, { heads, layers, feedForwardPieces });
 }
 
 function resnet(w: Weights, parts: readonly Value[], { time }: Conditioning, { channels, eps }: UnetLevel): Value {

@@ -9,7 +9,7 @@ import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../../support/evaluate.ts";
 import { expectClose, type Golden, readGolden } from "../../support/golden.ts";
-import { clipOf, unetCall } from "../../support/unet-call.ts";
+import { clipOf, runUnet, unetCall } from "../../support/unet-call.ts";
 
 const engine = testEngine();
 const folder = join(import.meta.dirname, "golden");
@@ -30,15 +30,8 @@ async function evaluate(golden: Golden, strengths: Readonly<Record<string, numbe
   });
   const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
 
-  const { size, inputs } = unetCall((argument) => golden.tensor(`input.${argument}`), 0);
-  const { model } = readNetworks(changed, createCpuFp32Lowering).write.unet(size);
-  const session = await engine().load(model);
-  try {
-    const outputs = await session.run(inputs);
-    return outputs.sample!;
-  } finally {
-    await session.release();
-  }
+  const call = unetCall((argument) => golden.tensor(`input.${argument}`), 0);
+  return runUnet(engine(), readNetworks(changed, createCpuFp32Lowering).write, call);
 }
 
 describe.each(answers)("%s", (name) => {

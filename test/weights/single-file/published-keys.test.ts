@@ -125,7 +125,8 @@ describe("the published single files", () => {
     };
     const { write } = readNetworks(checkpoint, createCpuFp32Lowering);
     const size = { frames: 2, height: 16, width: 16 };
-    for (const written of [write.imageEncoder(), write.vaeEncoder({ height: 64, width: 64 }), write.unet(size)]) {
+    const encoders = [write.imageEncoder(), write.vaeEncoder({ height: 64, width: 64 })];
+    for (const written of [...encoders, write.conditioning(size), write.unet(size)]) {
       expect(written.graph.outputs.length).toBe(1);
     }
     expect(write.vaeDecoder(size).graph.outputs[0]!.shape).toEqual([2, 128, 128, 3]);
