@@ -2,7 +2,7 @@
 import { type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads";
 import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import type { LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
-import { keepLargeBlocksApart, returnFreedMemory } from "./native-memory.ts";
+import { keepLargeBlocksApart, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
 import {
   createSession,
@@ -47,7 +47,8 @@ function perform(runtime: Runtime, sessions: Map<Handle, NativeSession>, request
 
 function loadSession(runtime: Runtime, sessions: Map<Handle, NativeSession>, request: LoadRequest): Handle {
   try {
-    const session = createSession(runtime, request);
+    const create = () => createSession(runtime, request);
+    const session = request.packsWeights ? reusingLargeBlocks(create) : create();
     sessions.set(session.handle, session);
     return session.handle;
   } catch (error) {
