@@ -197,10 +197,10 @@ function assertScaleEach(x: Edge, scales: Edge, axis: number): void {
     throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
 }
 
-/** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
+/** uint8 (..., inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
 export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edge, bias?: Edge): Edge {
   const { bytes, scale, zeroPoint } = x;
-  const [rows, inner] = dimensions(bytes, 2);
+  const inner = bytes.shape.at(-1);
   const [expected, columns] = dimensions(weight, 2);
   if (inner !== expected || !sameShape(scales.shape, [columns!])) {
     throw graphError(
@@ -211,7 +211,7 @@ export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edg
   return addNode(
     "MatMulIntegerToFloat",
     [bytes, weight, scale, scales, zeroPoint, int8Zeros(bytes.graph, columns!), bias],
-    { dtype: "float32", shape: [rows!, columns!] },
+    { dtype: "float32", shape: bytes.shape.with(-1, columns!) },
     microsoft,
   );
 }
