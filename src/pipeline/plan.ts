@@ -134,7 +134,7 @@ function runSeconds({ multiplications, movedBytes }: GraphWork, speeds: Speeds):
 }
 
 /** Reading the graph and choosing its kernels, a node. */
-const nodeSeconds = 0.1e-3;
+const nodeSeconds = 0.15e-3;
 
 /** A prepared weight takes as long as moving so many bytes: converted in blocks, transposed, packed by the session. */
 const preparedWeightBytes = 24;
