@@ -2,19 +2,51 @@
 import { readFileSync } from "node:fs";
 import koffi from "koffi";
 
-/** glibc's `M_MMAP_THRESHOLD`. */
+/** glibc's parameters `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`. */
 const mmapThreshold = -3;
+const trimThreshold = -1;
 
 /**
  * Gives every large block pages of its own, which go back to the system when the block is freed. Left alone, glibc soon
  * puts blocks of up to 32 MB among the small ones, where they leave holes: 7.4 against 6.4 GB after loading SVD-XT's UNet.
  */
 export function keepLargeBlocksApart(): void {
-  glibcFunction<(parameter: number, value: number) => number>("int mallopt(int param, int value)")?.(
-    mmapThreshold,
-    1024 * 1024,
-  );
+  setThresholds(apart);
 }
+
+interface Thresholds {
+  /** Blocks from this size on have pages of their own. */
+  readonly apartBytes: number;
+  /** So much free memory at the end of a heap is kept. */
+  readonly keptBytes: number;
+}
+
+const apart: Thresholds = { apartBytes: 1024 * 1024, keptBytes: 128 * 1024 };
+
+/** The largest that glibc takes, and more than there is in one of its heaps. */
+const together: Thresholds = { apartBytes: 32 * 1024 * 1024, keptBytes: 128 * 1024 * 1024 };
+
+/**
+ * Large blocks that are freed meanwhile are used again, after which they go back to the system. For work that takes and frees
+ * many: a session packs a weight anew for each node that reads it, and then drops all copies but one.
+ */
+export function reusingLargeBlocks<T>(work: () => T): T {
+  setThresholds(together);
+  try {
+    return work();
+  } finally {
+    setThresholds(apart);
+    returnFreedMemory();
+  }
+}
+
+function setThresholds({ apartBytes, keptBytes }: Thresholds): void {
+  mallopt ??= glibcFunction("int mallopt(int parameter, int value)");
+  mallopt?.(mmapThreshold, apartBytes);
+  mallopt?.(trimThreshold, keptBytes);
+}
+
+let mallopt: ((parameter: number, value: number) => number) | undefined;
 
 /** Linux's `MADV_HUGEPAGE`, and the pages that advice is given for. */
 const adviseLargePages = 14;

@@ -136,6 +136,11 @@ const statusNames = [
 const outOfMemory =
   /bad_alloc|bad allocation|failed to allocate|out of memory|cannot allocate memory|pthread_create failed/i;
 
+/** koffi calls native functions on a stack of its own, by default smaller than a thread's. Before anything else of koffi's. */
+export function callOnLargeStack(): void {
+  koffi.config({ ...koffi.config(), sync_stack_size: 8 * 1024 * 1024 });
+}
+
 /**
  * Loads the shared library and binds its functions for the calling thread.
  *

@@ -1,10 +1,9 @@
 /** What runs in the engine's worker thread? The calls that block: loading a graph, running it, releasing it. */
 import { type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads";
-import koffi from "koffi";
 import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import type { LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
-import { keepLargeBlocksApart, returnFreedMemory } from "./native-memory.ts";
-import { type Handle, openOrtApi } from "./ort-api.ts";
+import { keepLargeBlocksApart, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
+import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
 import {
   createSession,
   type NativeSession,
@@ -17,8 +16,7 @@ import {
 serve(parentPort!, workerData as WorkerSetup);
 
 function serve(port: MessagePort, { libraryPath }: WorkerSetup): void {
-  // koffi calls native functions on a stack of its own, by default smaller than a thread's.
-  koffi.config({ ...koffi.config(), sync_stack_size: 8 * 1024 * 1024 });
+  callOnLargeStack();
   keepLargeBlocksApart();
   const sessions = new Map<Handle, NativeSession>();
   answer(port, () => {
@@ -49,7 +47,8 @@ function perform(runtime: Runtime, sessions: Map<Handle, NativeSession>, request
 
 function loadSession(runtime: Runtime, sessions: Map<Handle, NativeSession>, request: LoadRequest): Handle {
   try {
-    const session = createSession(runtime, request);
+    const create = () => createSession(runtime, request);
+    const session = request.packsWeights ? reusingLargeBlocks(create) : create();
     sessions.set(session.handle, session);
     return session.handle;
   } catch (error) {

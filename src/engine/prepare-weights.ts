@@ -3,12 +3,14 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { bytesText } from "../byte-sizes.ts";
 import { abortedError, isOutOfMemory, StillmotionError, throwIfAborted } from "../errors.ts";
+import { preparationGraphs } from "../onnx/preparation-graphs.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
 import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
 import { defaultMemory, deviceAllocator, valueOver } from "./ort-session.ts";
-import type { Preparation, PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
+import type { Preparation } from "./prepare-weight.ts";
+import type { PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
 
 interface PrepareOptions {
   /** For messages. */
@@ -78,6 +80,7 @@ export async function prepareWeights(
     }
     const addresses = new Map(placed.map(({ name, block, offset }) => [name, blocks.get(block)! + BigInt(offset)]));
     await fill(
+      api.libraryPath,
       weights.map((weight) => ({ weight, ...targetsOf(weight, addresses) })),
       options,
     );
@@ -142,7 +145,7 @@ function handOver(
 }
 
 /** Resolves or rejects when no thread writes any more. */
-async function fill(preparations: readonly Preparation[], options: PrepareOptions): Promise<void> {
+async function fill(libraryPath: string, preparations: readonly Preparation[], options: PrepareOptions): Promise<void> {
   const { name, weightsFolder, threads, signal } = options;
   const elementsOf = ({ weight }: Preparation) => elementCount(weight.source.shape);
   const elements = preparations.reduce((sum, each) => sum + elementsOf(each), 0);
@@ -151,7 +154,13 @@ async function fill(preparations: readonly Preparation[], options: PrepareOption
   if (count === 0) throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
   // The largest first, so that no thread is left with one when the others are done.
   const bySize = preparations.toSorted((a, b) => elementsOf(b) - elementsOf(a));
-  const setup: PrepareSetup = { weightsFolder, preparations: bySize, taken: new SharedArrayBuffer(4) };
+  const setup: PrepareSetup = {
+    libraryPath,
+    weightsFolder,
+    graphs: preparationGraphs(preparations.map(({ weight }) => weight)),
+    preparations: bySize,
+    taken: new SharedArrayBuffer(4),
+  };
   const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
   // Nothing is left to take. Ended from outside while it loads koffi, a thread would abort the process.
   const stop = () => Atomics.store(new Int32Array(setup.taken), 0, bySize.length);

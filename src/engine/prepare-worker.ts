@@ -3,25 +3,17 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, isOutOfMemory, StillmotionError } from "../errors.ts";
-import {
-  floatsOfWeight,
-  type PreparedWeight,
-  quantiseWeight,
-  type ReadElements,
-  scratchLength,
-} from "../onnx/prepared.ts";
-import { bytesPerElement, elementCount } from "../tensor.ts";
-import { type Handle, viewOfMemory } from "./ort-api.ts";
-
-/** A weight, and the native memory of the initializers that are made of it. */
-export interface Preparation {
-  readonly weight: PreparedWeight;
-  readonly values: Handle;
-  readonly scales?: Handle;
-}
+import type { StoredWeight } from "../onnx/prepared.ts";
+import { bytesPerElement } from "../tensor.ts";
+import { callOnLargeStack, openOrtApi } from "./ort-api.ts";
+import { startRuntime, stopRuntime } from "./ort-session.ts";
+import { createPreparer, type Preparation, type ReadElements } from "./prepare-weight.ts";
 
 export interface PrepareSetup {
+  readonly libraryPath: string;
   readonly weightsFolder: string;
+  /** By name, from `preparationGraphs`. */
+  readonly graphs: ReadonlyMap<string, Uint8Array>;
   readonly preparations: readonly Preparation[];
   /** How many weights have been taken, shared by all threads; as many as there are to have them end. */
   readonly taken: SharedArrayBuffer;
@@ -35,58 +27,51 @@ export interface PrepareProblem {
 /** Nothing, or why a file could not be read. */
 export type PrepareReply = { readonly problem?: PrepareProblem };
 
-prepare(workerData as PrepareSetup);
+callOnLargeStack();
+parentPort!.postMessage(prepare(workerData as PrepareSetup));
 
-function prepare({ weightsFolder, preparations, taken }: PrepareSetup): void {
+function prepare({ libraryPath, weightsFolder, graphs, preparations, taken }: PrepareSetup): PrepareReply {
   const counter = new Int32Array(taken);
-  const largest = Math.max(...preparations.map(({ weight }) => scratchLength(weight.source)));
-  const scratch = new Float32Array(largest);
-  const stored = new Uint8Array(largest * bytesPerElement.float32);
   const files = new Map<string, number>();
+  const fileAt = (path: string) => {
+    const file = files.get(path) ?? openSync(path, "r");
+    files.set(path, file);
+    return file;
+  };
+  const closing: (() => void)[] = [];
   try {
+    const runtime = startRuntime(openOrtApi(libraryPath));
+    closing.push(() => stopRuntime(runtime));
+    const preparer = createPreparer(
+      runtime,
+      graphs,
+      preparations.map(({ weight }) => weight),
+    );
+    closing.push(preparer.release);
     for (let next = Atomics.add(counter, 0, 1); next < preparations.length; next = Atomics.add(counter, 0, 1)) {
-      const { weight, values, scales } = preparations[next]!;
-      const { source } = weight;
+      const { source } = preparations[next]!.weight;
       const path = join(weightsFolder, source.file);
-      const file = files.get(path) ?? openSync(path, "r");
-      files.set(path, file);
-      const read = reader(file, path, source, stored);
-      const floats = (address: Handle, length: number) =>
-        new Float32Array(viewOfMemory(address, length * bytesPerElement.float32));
-      if (weight.kind === "float32") floatsOfWeight(source, read, floats(values, elementCount(source.shape)));
-      else {
-        quantiseWeight(source, read, scratch, {
-          kind: weight.kind,
-          bytes: new Int8Array(viewOfMemory(values, elementCount(source.shape))),
-          scales: floats(scales!, source.shape[0]!),
-        });
-      }
+      preparer.prepare(preparations[next]!, readerOf(fileAt(path), path, source));
     }
-    parentPort!.postMessage({} satisfies PrepareReply);
+    return {};
   } catch (error) {
-    const code = isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint";
     const message = error instanceof Error ? error.message : String(error);
-    parentPort!.postMessage({ problem: { code, message } } satisfies PrepareReply);
+    if (error instanceof StillmotionError) return { problem: { code: error.code, message } };
+    return { problem: { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message } };
   } finally {
+    for (const close of closing.reverse()) close();
     for (const file of files.values()) closeSync(file);
   }
 }
 
-function reader(
-  file: number,
-  path: string,
-  { dtype, offset }: PreparedWeight["source"],
-  stored: Uint8Array<ArrayBuffer>,
-): ReadElements {
-  const size = bytesPerElement[dtype];
-  return (start, end) => {
-    const wanted = stored.subarray(0, (end - start) * size);
-    for (let done = 0; done < wanted.length; ) {
-      const read = readSync(file, wanted, done, wanted.length - done, offset + start * size + done);
+function readerOf(file: number, path: string, { dtype, offset }: StoredWeight): ReadElements {
+  return (start, target) => {
+    for (let done = 0; done < target.length; ) {
+      const position = offset + start * bytesPerElement[dtype] + done;
+      const read = readSync(file, target, done, target.length - done, position);
       if (read === 0)
         throw new StillmotionError("invalid-checkpoint", `${path} ends before the tensor at byte ${offset} does`);
       done += read;
     }
-    return wanted;
   };
 }

@@ -32,17 +32,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       return quantised;
     }
 
-    function product(
-      x: ops.QuantisedEdge,
-      bytes: Edge,
-      weight: { bytes: Edge; scales: Edge },
-      bias: Edge | undefined,
-    ): Edge {
-      const inputs = bytes.shape.at(-1)!;
-      const rows = ops.reshape(bytes, [elementCount(bytes.shape) / inputs, inputs]);
-      const result = ops.matMulIntegerToFloat({ ...x, bytes: rows }, weight.bytes, weight.scales, bias);
-      return ops.reshape(result, bytes.shape.with(-1, weight.scales.shape[0]!));
-    }
+    const product = (x: ops.QuantisedEdge, { bytes, scales }: { bytes: Edge; scales: Edge }, bias: Edge | undefined) =>
+      ops.matMulIntegerToFloat(x, bytes, scales, bias);
 
     /** Whether a product of the value is worth bytes. */
     function multipliesBytes(weight: Weight): boolean {
@@ -59,7 +50,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         if (!multipliesBytes(weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);
         const matrix = int8(weight);
-        return lastOf(x, product(quantised, quantised.bytes, matrix, bias && parameter(bias)));
+        return lastOf(x, product(quantised, matrix, bias && parameter(bias)));
       },
 
       conv2d(x, weight, bias, { stride, padding }) {
@@ -70,7 +61,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const quantised = quantise(x);
         const pixels = neighbouringPixels(quantised.bytes, quantised.zeroPoint, { kernel, stride, padding });
         const matrix = int8(weight);
-        return lastOf(x, product(quantised, pixels, matrix, bias && parameter(bias)));
+        return lastOf(x, product({ ...quantised, bytes: pixels }, matrix, bias && parameter(bias)));
       },
 
       temporalConv(x, weight, bias, gain) {
@@ -80,7 +71,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const { bytes, scales } = int8(weight);
         const times = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
         const gained = { bytes, scales: times(scales) };
-        return lastOf(x, product(quantised, frames, gained, times(parameter(bias))));
+        return lastOf(x, product({ ...quantised, bytes: frames }, gained, times(parameter(bias))));
       },
 
       groupNorm(x, weight, bias, { groups, eps, over, activation }) {

@@ -22,6 +22,9 @@ interface GraphNode {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** A size in the shape of a graph's input that each run brings anew. */
+export const anySize = -1;
+
 /** Where the bytes of an external initializer lie: a bare file name in the model's weights folder. */
 export interface ExternalData {
   readonly file: string;

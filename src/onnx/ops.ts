@@ -20,7 +20,10 @@ function int64s(graph: Graph, values: readonly number[]): Edge {
 export const add = (a: Edge, b: Edge): Edge => elementwise("Add", a, b);
 export const subtract = (a: Edge, b: Edge): Edge => elementwise("Sub", a, b);
 export const multiply = (a: Edge, b: Edge): Edge => elementwise("Mul", a, b);
+export const divide = (a: Edge, b: Edge): Edge => elementwise("Div", a, b);
+export const maximum = (a: Edge, b: Edge): Edge => elementwise("Max", a, b);
 export const sigmoid = (x: Edge): Edge => unary("Sigmoid", x);
+export const absolute = (x: Edge): Edge => unary("Abs", x);
 export const sqrt = (x: Edge): Edge => unary("Sqrt", x);
 export const reciprocal = (x: Edge): Edge => unary("Reciprocal", x);
 export const sin = (x: Edge): Edge => unary("Sin", x);
@@ -116,6 +119,16 @@ export function gemm(x: Edge, weight: Edge, bias?: Edge): Edge {
   );
 }
 
+/** a (rows, inner) x b (inner, columns) + c (rows, columns). */
+export function productPlus(a: Edge, b: Edge, c: Edge): Edge {
+  const [rows, inner] = dimensions(a, 2);
+  const [expected, columns] = dimensions(b, 2);
+  if (inner !== expected || !sameShape(c.shape, [rows!, columns!])) {
+    throw graphError(a.graph, `Gemm of [${a.shape}] and [${b.shape}], plus [${c.shape}]`);
+  }
+  return addNode("Gemm", [a, b, c], shapeOf(c));
+}
+
 /**
  * Products of a batch: a (batch, rows, inner) x b (batch, inner, columns), times alpha. With `batchSecond` an operand lies as
  * (rows, batch, inner), with `transpose` its last axes are exchanged.
@@ -180,17 +193,28 @@ export function dynamicQuantizeLinear(x: Edge): QuantisedEdge {
   return { bytes, scale, zeroPoint };
 }
 
-/** int8 with a scale for each item of `axis`, around 0: float32. */
+/** float32 to int8 with a scale for each item of `axis`, around 0: to nearest, ties to even. */
+export function quantizeLinear(x: Edge, scales: Edge, axis: number): Edge {
+  assertScaleEach(x, scales, axis);
+  const attributes = { axis, output_dtype: onnxType.int8 };
+  return addNode("QuantizeLinear", [x, scales], { dtype: "int8", shape: x.shape }, { attributes });
+}
+
+/** The way back. */
 export function dequantizeLinear(x: Edge, scales: Edge, axis: number): Edge {
-  if (!sameShape(scales.shape, [size(x, axis)]))
-    throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
+  assertScaleEach(x, scales, axis);
   return addNode("DequantizeLinear", [x, scales], { dtype: "float32", shape: x.shape }, { attributes: { axis } });
 }
 
-/** uint8 (rows, inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
+function assertScaleEach(x: Edge, scales: Edge, axis: number): void {
+  if (!sameShape(scales.shape, [size(x, axis)]))
+    throw graphError(x.graph, `[${x.shape}] with scales [${scales.shape}]`);
+}
+
+/** uint8 (..., inner) x int8 (inner, columns) with a scale for each column, + bias: float32. */
 export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edge, bias?: Edge): Edge {
   const { bytes, scale, zeroPoint } = x;
-  const [rows, inner] = dimensions(bytes, 2);
+  const inner = bytes.shape.at(-1);
   const [expected, columns] = dimensions(weight, 2);
   if (inner !== expected || !sameShape(scales.shape, [columns!])) {
     throw graphError(
@@ -201,7 +225,7 @@ export function matMulIntegerToFloat(x: QuantisedEdge, weight: Edge, scales: Edg
   return addNode(
     "MatMulIntegerToFloat",
     [bytes, weight, scale, scales, zeroPoint, int8Zeros(bytes.graph, columns!), bias],
-    { dtype: "float32", shape: [rows!, columns!] },
+    { dtype: "float32", shape: bytes.shape.with(-1, columns!) },
     microsoft,
   );
 }
@@ -233,6 +257,10 @@ export function conv(
 
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
+
+/** Of each row, (rows, columns) to (rows). */
+export const largestOfRows = (x: Edge): Edge => reduceRows("ReduceMax", x);
+export const smallestOfRows = (x: Edge): Edge => reduceRows("ReduceMin", x);
 
 /** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */
 export function instanceNormalization(x: Edge, epsilon: number): Edge {
@@ -302,6 +330,16 @@ function reduce(operator: string, x: Edge, axes: readonly number[]): Edge {
   return addNode(operator, [x, int64s(x.graph, axes)], { dtype: x.dtype, shape }, { attributes: { keepdims: 1 } });
 }
 
+function reduceRows(operator: string, x: Edge): Edge {
+  const [rows] = dimensions(x, 2);
+  return addNode(
+    operator,
+    [x, int64s(x.graph, [1])],
+    { dtype: x.dtype, shape: [rows!] },
+    { attributes: { keepdims: 0 } },
+  );
+}
+
 function shapeOf(x: Edge): { dtype: DataType; shape: readonly number[] } {
   return { dtype: x.dtype, shape: x.shape };
 }
@@ -315,7 +353,7 @@ function broadcast(a: Edge, b: Edge): number[] {
     if (left !== right && left !== 1 && right !== 1) {
       throw graphError(a.graph, `[${a.shape}] and [${b.shape}] do not broadcast`);
     }
-    return Math.max(left, right);
+    return left === 1 ? right : left;
   });
 }
 

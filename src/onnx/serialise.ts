@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import { type Attribute, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
+import { type Attribute, anySize, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -51,11 +51,15 @@ function valueInfo(value: Edge) {
         case: "tensorType",
         value: {
           elemType: onnxType[value.dtype],
-          shape: { dim: value.shape.map((size) => ({ value: { case: "dimValue" as const, value: BigInt(size) } })) },
+          shape: { dim: value.shape.map(dimension) },
         },
       },
     },
   });
+}
+
+function dimension(size: number) {
+  return size === anySize ? {} : { value: { case: "dimValue" as const, value: BigInt(size) } };
 }
 
 function initializer({ value, data }: Initializer) {

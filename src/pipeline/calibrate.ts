@@ -3,7 +3,6 @@ import type { Engine, Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import { addConstant, addInput, addOutput, createGraph, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
-import { quantiseWeight, type StoredWeight, scratchLength } from "../onnx/prepared.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { type KindOfWork, kindsOfWork, workOf } from "../onnx/work.ts";
 import { elementCount, floatTensor } from "../tensor.ts";
@@ -11,7 +10,6 @@ import { elementCount, floatTensor } from "../tensor.ts";
 export interface Speeds {
   readonly multiplicationsPerSecond: Readonly<Record<KindOfWork, number>>;
   readonly movedBytesPerSecond: number;
-  readonly preparedWeightsPerSecond: number;
 }
 
 /** Of no machine in particular, for what is not measured because no network needs it. */
@@ -37,8 +35,7 @@ export async function calibrate(
     const multiplying = Math.max(runSeconds / 2, runSeconds - work.movedBytes / movedBytesPerSecond);
     multiplicationsPerSecond[kind] = work.multiplications[kind] / multiplying;
   }
-  const preparedWeightsPerSecond = preparing() * engine.threads;
-  return { multiplicationsPerSecond, movedBytesPerSecond, preparedWeightsPerSecond };
+  return { multiplicationsPerSecond, movedBytesPerSecond };
 }
 
 async function measure(engine: Engine, graph: Graph) {
@@ -118,18 +115,3 @@ function halves(graph: Graph, shape: readonly number[]): Edge {
 }
 
 const ones = (length: number) => new Int8Array(length).fill(1);
-
-/** Weights a second that one thread brings to int8. */
-function preparing(): number {
-  const weight: StoredWeight = { dtype: "float16", shape: [512, wide], file: "", offset: 0 };
-  const count = elementCount(weight.shape);
-  const stored = new Uint8Array(2 * count).fill(0x3c);
-  const filled = { kind: "int8 matrix", bytes: new Int8Array(count), scales: new Float32Array(512) } as const;
-  const scratch = new Float32Array(scratchLength(weight));
-  const seconds = Array.from({ length: runs }, () => {
-    const started = performance.now();
-    quantiseWeight(weight, (start, end) => stored.slice(2 * start, 2 * end), scratch, filled);
-    return (performance.now() - started) / 1000;
-  });
-  return count / Math.min(...seconds);
-}

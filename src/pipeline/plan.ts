@@ -141,8 +141,11 @@ function runSeconds({ multiplications, movedBytes }: GraphWork, speeds: Speeds):
 /** Reading the graph and choosing its kernels, a node. */
 const nodeSeconds = 0.15e-3;
 
+/** A prepared weight takes as long as moving so many bytes: converted in blocks, transposed, packed by the session. */
+const preparedWeightBytes = 24;
+
 /** Weights that stay in their files are mapped, which takes no time. */
-function loadSeconds({ graph }: WrittenNetwork, { preparedWeightsPerSecond }: Speeds): number {
+function loadSeconds({ graph }: WrittenNetwork, { movedBytesPerSecond }: Speeds): number {
   const prepared = graph.prepared.reduce((sum, { source }) => sum + elementCount(source.shape), 0);
-  return nodeSeconds * graph.nodes.length + prepared / preparedWeightsPerSecond;
+  return nodeSeconds * graph.nodes.length + (preparedWeightBytes * prepared) / movedBytesPerSecond;
 }

@@ -1,0 +1,156 @@
+/** How is one weight worked out? By small sessions of the thread's own, as many outputs at a time as stay in the processor's cache. */
+import {
+  conversionOf,
+  type LowRankSum,
+  type PreparedWeight,
+  type StoredWeight,
+  sumOfAdditions,
+  transpositions,
+} from "../onnx/prepared.ts";
+import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
+import { type Handle, nativeCells } from "./ort-api.ts";
+import { createSession, type Runtime, valueOver } from "./ort-session.ts";
+
+/** A weight, and the native memory of the initializers that are made of it. */
+export interface Preparation {
+  readonly weight: PreparedWeight;
+  readonly values: Handle;
+  readonly scales?: Handle;
+}
+
+/** Fills `target` with the elements of a stored tensor from `start` on. */
+export type ReadElements = (start: number, target: Uint8Array) => void;
+
+export interface Preparer {
+  prepare(preparation: Preparation, read: ReadElements): void;
+  release(): void;
+}
+
+/** How many numbers are worked on at once: 2 MB in fp32. */
+const elementsTogether = 512 * 1024;
+
+/** (outputs, inputs, taps) of a weight, and how many outputs are worked on at once. */
+function sizesOf({ shape }: StoredWeight) {
+  const [outputs, inputs = 1, ...kernel] = shape as [number, ...number[]];
+  const taps = elementCount(kernel);
+  const perOutput = inputs * taps;
+  const together = Math.min(outputs, Math.max(1, Math.floor(elementsTogether / perOutput)));
+  return { outputs, inputs, taps, perOutput, together };
+}
+
+/**
+ * For the calling thread, which may get any of the weights.
+ *
+ * @param graphs those of the weights, from `preparationGraphs`
+ */
+export function createPreparer(
+  runtime: Runtime,
+  graphs: ReadonlyMap<string, Uint8Array>,
+  weights: readonly PreparedWeight[],
+): Preparer {
+  const sizes = weights.map(({ source }) => sizesOf(source));
+  const largestBlock = Math.max(...sizes.map(({ together, perOutput }) => together * perOutput));
+  const largestWeight = Math.max(...sizes.map(({ outputs, perOutput }) => outputs * perOutput));
+  const storedBlock = new Uint8Array(largestBlock * bytesPerElement.float32);
+  const int8Block = new Int8Array(largestBlock);
+  const int8Rows = new Int8Array(largestWeight);
+  const programs = new Map<string, Program>();
+
+  function programOf(name: string): Program {
+    const program = programs.get(name) ?? createProgram(runtime, name, graphs.get(name)!);
+    programs.set(name, program);
+    return program;
+  }
+
+  function transpose(name: keyof typeof transpositions, from: Placed, memory: Placed["memory"]): void {
+    const shape = transpositions[name].map((axis) => from.shape[axis]!);
+    programOf(name).run({ values: from, transposed: { dtype: "int8", shape, memory } });
+  }
+
+  return {
+    prepare({ weight, values, scales }, read) {
+      const { kind, source } = weight;
+      const { dtype } = source;
+      const { outputs, inputs, taps, perOutput, together } = sizesOf(source);
+      const { name, to } = conversionOf(weight);
+      const sum = sumOfAdditions(source);
+      const isMatrix = kind === "int8 matrix";
+      for (let first = 0; first < outputs; first += together) {
+        const count = Math.min(together, outputs - first);
+        const shape = [count, perOutput];
+        const stored = storedBlock.subarray(0, count * perOutput * bytesPerElement[dtype]);
+        read(first * perOutput, stored);
+        const rows = isMatrix ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
+        const converted = { dtype: to, shape, memory: isMatrix && taps > 1 ? int8Block : rows };
+        programOf(name).run({
+          stored: { dtype, shape, memory: stored },
+          ...(sum && rowsOf(sum, first, count)),
+          values: converted,
+          ...(scales && { scales: { dtype: "float32", shape: [count], memory: after(scales, first, "float32") } }),
+        });
+        if (converted.memory === int8Block)
+          transpose("tapsFirst", { ...converted, shape: [count, inputs, taps] }, rows);
+      }
+      if (isMatrix) transpose("outputsLast", { dtype: "int8", shape: [outputs, perOutput], memory: int8Rows }, values);
+    },
+    release() {
+      for (const { release } of programs.values()) release();
+    },
+  };
+}
+
+function after(start: Handle, elements: number, dtype: DataType): Handle {
+  return start + BigInt(elements * bytesPerElement[dtype]);
+}
+
+/** A tensor in memory that is there. */
+interface Placed {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  readonly memory: Handle | ArrayBufferView;
+}
+
+function rowsOf({ rank, up, down }: LowRankSum, first: number, count: number): { up: Placed; down: Placed } {
+  const ups = up.subarray(first * rank, (first + count) * rank);
+  return {
+    up: { dtype: "float32", shape: [count, rank], memory: ups },
+    down: { dtype: "float32", shape: [rank, down.length / rank], memory: down },
+  };
+}
+
+/** A session that reads and writes where tensors are. */
+interface Program {
+  /** @param tensors inputs and outputs by name */
+  run(tensors: { readonly [name: string]: Placed }): void;
+  release(): void;
+}
+
+function createProgram(runtime: Runtime, name: string, bytes: Uint8Array): Program {
+  const { api, memoryInfo } = runtime;
+  const sessionOptions = api.CreateSessionOptions();
+  try {
+    const { handle, inputNames, outputNames } = createSession(runtime, {
+      ...{ name, bytes, weightsFolder: undefined, provider: "CPUExecutionProvider", threads: 1, packsWeights: false },
+      ...{ keepsRunMemory: true, sessionOptions },
+    });
+    const names = [...inputNames, ...outputNames];
+    return {
+      run(tensors) {
+        const values = nativeCells(names.length);
+        const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
+        try {
+          for (const [index, name] of names.entries()) {
+            const { memory, ...tensor } = tensors[name]!;
+            values[index] = valueOver(api, memoryInfo, memory, tensor);
+          }
+          api.Run(handle, null, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
+        } finally {
+          for (const value of values) if (value !== 0n) api.ReleaseValue(value);
+        }
+      },
+      release: () => api.ReleaseSession(handle),
+    };
+  } finally {
+    api.ReleaseSessionOptions(sessionOptions);
+  }
+}

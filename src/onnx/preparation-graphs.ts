@@ -1,0 +1,59 @@
+/** How does a stored weight become what a session computes with? By small graphs over some of its outputs at a time. */
+import type { DataType } from "../tensor.ts";
+import { addInput, addOutput, anySize, createGraph, type Edge, type Graph } from "./graph.ts";
+import * as ops from "./ops.ts";
+import { type Conversion, conversionOf, type PreparedWeight, transpositions } from "./prepared.ts";
+import { serialise } from "./serialise.ts";
+
+/** The largest value that both signs of an int8 have. */
+const largestInt8 = 127;
+
+/** What the weights of an output are divided by that are all 0. */
+const smallestStep = 1e-30;
+
+/**
+ * Every graph that the weights need, serialised, by its name. They take any number of outputs (rows) of weights that are alike:
+ *
+ * - a conversion. Inputs: `stored` (rows, elements of an output), and float32 `up` (rows, rank) and `down` (rank, elements of an
+ *   output) if their product is added. Outputs: `values` like `stored`; for int8 `scales` (rows)
+ * - a transposition. Input: int8 `values`. Output: `transposed`
+ */
+export function preparationGraphs(weights: readonly PreparedWeight[]): Map<string, Uint8Array> {
+  const conversions = new Map(weights.map((weight) => [conversionOf(weight).name, conversionOf(weight)]));
+  const graphs = [
+    ...Array.from(conversions.values(), conversionGraph),
+    ...Object.entries(transpositions).map(([name, permutation]) => transpositionGraph(name, permutation)),
+  ];
+  return new Map(graphs.map((graph) => [graph.name, serialise(graph)]));
+}
+
+/** In int8 each output gets a scale of its own, around 0: its largest weight becomes 127 or -127. */
+function conversionGraph({ name, from, to, isAddedTo }: Conversion): Graph {
+  const graph = createGraph(name);
+  const input = (name: string, dtype: DataType) => addInput(graph, name, dtype, [anySize, anySize]);
+  const stored = ops.cast(input("stored", from), "float32");
+  const floats = isAddedTo ? ops.productPlus(input("up", "float32"), input("down", "float32"), stored) : stored;
+  if (to === "float32") addOutput(graph, "values", floats);
+  else {
+    const { values, scales } = quantiseRows(floats);
+    addOutput(graph, "values", values);
+    addOutput(graph, "scales", scales);
+  }
+  return graph;
+}
+
+/** float32 (rows, columns) to int8 of the same shape, and (rows). */
+function quantiseRows(floats: Edge): { values: Edge; scales: Edge } {
+  // Smallest and largest are the quickest way to the largest magnitude: no copy of all magnitudes is made.
+  const largest = ops.maximum(ops.largestOfRows(floats), ops.absolute(ops.smallestOfRows(floats)));
+  const scales = ops.divide(largest, ops.scalar(floats.graph, largestInt8));
+  const divisors = ops.maximum(scales, ops.scalar(floats.graph, smallestStep));
+  return { values: ops.quantizeLinear(floats, divisors, 0), scales };
+}
+
+function transpositionGraph(name: string, permutation: readonly number[]): Graph {
+  const graph = createGraph(name);
+  const shape = permutation.map(() => anySize);
+  addOutput(graph, "transposed", ops.transpose(addInput(graph, "values", "int8", shape), permutation));
+  return graph;
+}
