@@ -39,7 +39,7 @@ function count(graph: Graph): GraphWork {
   const bytesOf = (name: string) => elementCount(shapeOf(name)) * bytesPerElement[graph.edges.get(name)!.dtype];
   const multiplications = { product: 0, convolution: 0, attention: 0, int8Product: 0 };
   let movedBytes = 0;
-  for (const { operator, inputs, outputs } of graph.nodes) {
+  for (const { operator, inputs, outputs, attributes } of graph.nodes) {
     if (views.includes(operator)) continue;
     const moved = [...inputs.filter((name) => name !== "" && !graph.initializers.has(name)), ...outputs];
     movedBytes += moved.reduce((sum, name) => sum + bytesOf(name), 0);
@@ -51,7 +51,7 @@ function count(graph: Graph): GraphWork {
     } else if (kind === "attention") {
       multiplications.attention += results * shapeOf(inputs[1])[1]! * 2; // each query with every key, then every value
     } else if (kind !== undefined) {
-      multiplications[kind] += results * shapeOf(inputs[0]).at(-1)!; // (rows, inner)
+      multiplications[kind] += results * shapeOf(inputs[0]).at(attributes.transA ? -2 : -1)!; // (rows, inner)
     }
   }
   return { multiplications, movedBytes };

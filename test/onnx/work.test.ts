@@ -19,6 +19,14 @@ it("of a product: rows x inner x columns; it reads and writes each value once, i
   });
 });
 
+it("of products of a batch, also where an operand lies the other way round", () => {
+  const product = (shape: number[], options: Parameters<typeof ops.batchedMatMul>[2]) =>
+    work(shape, (x) => ops.batchedMatMul(x, zeros(x, [2, 5, 7]), options)).multiplications.product;
+  expect(product([2, 6, 5], {})).toBe(2 * 6 * 5 * 7);
+  expect(product([2, 5, 6], { transposeA: true })).toBe(2 * 6 * 5 * 7);
+  expect(product([6, 2, 5], { aBatchSecond: true })).toBe(2 * 6 * 5 * 7);
+});
+
 it("of a convolution: each result has a kernel of products", () => {
   const options = { strides: [1, 1], pads: [1, 1, 1, 1] } as const;
   expect(work([2, 3, 8, 9], (x) => ops.conv(x, zeros(x, [4, 3, 3, 3]), undefined, options))).toEqual({
