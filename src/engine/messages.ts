@@ -22,10 +22,10 @@ export interface LoadRequest {
   readonly weightsFolder: string | undefined;
   readonly provider: string;
   readonly threads: number;
-  /** Whether the session may keep weights in the form that its kernels want. */
-  readonly packsWeights: boolean;
-  /** See `Model`. */
-  readonly keepsRunMemory: boolean;
+  /** Whether the session may keep weights in the form that its kernels want. Default: false. */
+  readonly packsWeights?: boolean;
+  /** See `Model`. Default: false. */
+  readonly keepsRunMemory?: boolean;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
   readonly sessionOptions: Handle;
 }

@@ -124,18 +124,9 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const bytes = new Uint8Array(ownBuffer(model.bytes));
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
+  const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
   const packsWeights = matrixOf(model) !== undefined;
-  const request = {
-    kind: "load",
-    name,
-    bytes,
-    weightsFolder,
-    provider,
-    threads,
-    packsWeights,
-    keepsRunMemory,
-    sessionOptions,
-  } as const;
+  const request = { kind: "load", ...about, packsWeights, keepsRunMemory } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
   const session = loadWithWeights(api, sessionOptions, model, options, start)
     .then(({ handle, freeWeights }) => workerSession(worker, api, name, handle, freeWeights))

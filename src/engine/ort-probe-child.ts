@@ -16,8 +16,6 @@ process.once("message", ({ libraryPath, provider, model }: ProbeQuestion) => {
       weightsFolder: undefined,
       provider,
       threads: 1,
-      packsWeights: false,
-      keepsRunMemory: false,
       sessionOptions,
     });
     process.send?.({});

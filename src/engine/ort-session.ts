@@ -66,7 +66,14 @@ export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind
 
 function configure(
   api: OrtApi,
-  { sessionOptions, provider, threads, weightsFolder, packsWeights, keepsRunMemory }: Omit<LoadRequest, "kind">,
+  {
+    sessionOptions,
+    provider,
+    threads,
+    weightsFolder,
+    packsWeights = false,
+    keepsRunMemory = false,
+  }: Omit<LoadRequest, "kind">,
 ): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
   api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseNothing);

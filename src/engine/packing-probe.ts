@@ -43,19 +43,8 @@ export async function packsMatrices(
     }
     const bytes = new Uint8Array(serialise(graph));
     const { weightsFolder } = model;
-    const session = await worker.call({
-      ...{
-        kind: "load",
-        name,
-        bytes,
-        weightsFolder,
-        provider,
-        threads,
-        packsWeights: true,
-        keepsRunMemory: false,
-        sessionOptions,
-      },
-    });
+    const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
+    const session = await worker.call({ kind: "load", ...about, packsWeights: true });
     try {
       matrix.fill(0);
       const runOptions = api.CreateRunOptions();

@@ -130,7 +130,7 @@ function createProgram(runtime: Runtime, name: string, bytes: Uint8Array): Progr
   const sessionOptions = api.CreateSessionOptions();
   try {
     const { handle, inputNames, outputNames } = createSession(runtime, {
-      ...{ name, bytes, weightsFolder: undefined, provider: "CPUExecutionProvider", threads: 1, packsWeights: false },
+      ...{ name, bytes, weightsFolder: undefined, provider: "CPUExecutionProvider", threads: 1 },
       ...{ keepsRunMemory: true, sessionOptions },
     });
     const names = [...inputNames, ...outputNames];

@@ -75,11 +75,16 @@ export function createCpuLowering(
     return edge;
   }
 
+  /** How many windows the frames that are written now are one of. */
+  let windows = 1;
+
   const tileKernels = new Map<string, Edge>();
 
-  /** In equal pieces of its outputs; windows of frames share them. */
-  function kernelOfTiles(weight: Weight, pieces: number): Edge[] {
-    const each = weight.shape[0]! / pieces;
+  /** In equal pieces of its outputs, used at once, or as one that windows of frames share. */
+  function kernelOfTiles(map: Edge, weight: Weight): Edge[] {
+    const outputs = weight.shape[0]!;
+    const pieces = windows > 1 ? 1 : piecesOfKernel(map, outputs);
+    const each = outputs / pieces;
     return Array.from({ length: pieces }, (_, piece) => {
       const part = pieces === 1 ? weight : rows(weight, piece * each, (piece + 1) * each);
       const known = tileKernels.get(part.name);
@@ -89,9 +94,6 @@ export function createCpuLowering(
       return kernel;
     });
   }
-
-  /** How many windows the frames that are written now are one of. */
-  let windows = 1;
 
   function convolvesInTiles(x: Value, weight: Weight, stride: number, padding: Padding): boolean {
     const [frames, height, width] = x.shape as [number, number, number];
@@ -174,9 +176,8 @@ export function createCpuLowering(
     conv2d(x, weight, bias, { stride, padding }) {
       const map = stored(x, "first");
       const offset = bias && parameter(bias);
-      const pieces = windows > 1 ? 1 : piecesOfKernel(map, weight.shape[0]!);
       const planes = convolvesInTiles(x, weight, stride, padding)
-        ? convolveTiles(map, kernelOfTiles(weight, pieces), offset)
+        ? convolveTiles(map, kernelOfTiles(map, weight), offset)
         : ops.conv(map, parameter(weight), offset, { strides: [stride, stride], pads: padding });
       const [frames, channels, height, width] = planes.shape;
       return value([frames!, height!, width!, channels!], "first", planes);

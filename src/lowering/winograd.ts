@@ -7,7 +7,7 @@
  */
 import { addConstant, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
-import { evenParts } from "./even-parts.ts";
+import { divisorFrom, evenParts } from "./even-parts.ts";
 
 /** Results a side of a tile. */
 const tile = 4;
@@ -85,9 +85,7 @@ function stripsOf([frames, inputs, height, width]: readonly number[], outputs: n
 /** In how many equal pieces a kernel is transformed and used: one where it is in memory as a whole, for strips that all read it. */
 export function piecesOfKernel(x: Edge, outputs: number): number {
   if (stripsOf(x.shape, outputs) > 1) return 1;
-  let pieces = Math.ceil((seen ** 2 * x.shape[1]! * outputs) / cachedNumbers);
-  while (outputs % pieces !== 0) pieces++;
-  return pieces;
+  return divisorFrom(Math.ceil((seen ** 2 * x.shape[1]! * outputs) / cachedNumbers), outputs);
 }
 
 /** (outputs, inputs, 3, 3) -> (36, outputs, inputs), or (outputs, inputs, 3, 1) -> (6, outputs, inputs). */

@@ -1,4 +1,5 @@
 /** How is a transformer's feed-forward written? With GEGLU (Shazeer 2020, "GLU Variants Improve Transformer", eq. 6). */
+import { divisorFrom } from "../lowering/even-parts.ts";
 import type { Value } from "../lowering/lowering.ts";
 import { elementCount } from "../tensor.ts";
 import type { Weights } from "../weights/view.ts";
@@ -28,11 +29,4 @@ function geglu(w: Weights, x: Value): Value {
   const [hidden, gate] = linearParts(w.at("net.0.proj"), x, 4 * channels, 2) as [Value, Value];
   const gated = x.lowering.multiply(hidden, x.lowering.activation(gate, "gelu"));
   return linear(w.at("net.2"), gated, channels);
-}
-
-/** The smallest divisor of `total` that is at least `minimum`. */
-function divisorFrom(minimum: number, total: number): number {
-  let divisor = minimum;
-  while (total % divisor !== 0) divisor++;
-  return divisor;
 }

@@ -50,8 +50,7 @@ function releaseAfterUse(engine: Engine): Sessions {
     async lend(_, { model, graph }, { signal }, onLoad) {
       onLoad();
       // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
-      const isPlenty = engine.availableMemoryBytes() > 3 * estimateMemory(graph);
-      const keepsRunMemory = model.keepsRunMemory === true && isPlenty;
+      const keepsRunMemory = model.keepsRunMemory === true && engine.availableMemoryBytes() > 3 * estimateMemory(graph);
       const session = await engine.load({ ...model, keepsRunMemory }, { signal });
       const end = async () => {
         await session.release();
