@@ -10,11 +10,6 @@ export interface Model {
   readonly weightsFolder?: string;
   /** Weights of that folder that are worked out before the session starts, and handed over in memory. */
   readonly prepared?: readonly PreparedWeight[];
-  /**
-   * Whether a session keeps what its runs take until it is released: for many runs in a row, which then touch no new memory,
-   * and a somewhat higher peak. Default: false.
-   */
-  readonly keepsRunMemory?: boolean;
   /** For messages: "unet", "vae decoder", ... */
   readonly name: string;
 }
@@ -22,7 +17,7 @@ export interface Model {
 /** A loaded graph. Its memory is given back by `release`. */
 export interface Session {
   /**
-   * Runs the graph once. Inputs are copied, outputs belong to the caller.
+   * Runs the graph once. Inputs are copied unless they lie in a workspace, outputs belong to the caller.
    * An aborted signal ends the run at the next operator and rejects with code `aborted`.
    */
   run(inputs: Readonly<Record<string, Tensor>>, options?: RunOptions): Promise<Record<string, Tensor>>;
@@ -32,8 +27,32 @@ export interface Session {
 
 interface RunOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Takes the inputs' buffers in place of copying them: they are empty for the caller from then on. Default: false. */
-  readonly takeInputs?: boolean;
+  /** Tensors in a workspace that outputs of these names are written to. They are among the results. */
+  readonly outputs?: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Memory that sessions use in turn, so that it comes from the system once: the first touch of a page costs more than a copy
+ * of what is in it.
+ */
+export interface Workspace {
+  /** Runs read and write tensors that lie here where they are. Not to be touched after the release. */
+  readonly tensors: ArrayBuffer;
+  /** Whether runs of sessions that are loaded with the workspace take their memory from it, one after the other. */
+  readonly servesRuns: boolean;
+  /** Gives the memory back. Call it when no run uses it any more and every session that was loaded with it is released. */
+  release(): Promise<void>;
+}
+
+export interface WorkspaceSize {
+  readonly tensorBytes: number;
+  /** What one run takes, where runs shall share it; 0 where each shall take its own and give it back. */
+  readonly runBytes: number;
+}
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly workspace?: Workspace | undefined;
 }
 
 /** A long array of float32 values outside of any graph, on a disk where it would be much memory. */
@@ -67,7 +86,9 @@ export interface Engine {
   createScratch(length: number): Promise<Scratch>;
   /** Throws `output` when scratches of `sizeBytes` together would find no room. */
   assertScratchFits(sizeBytes: number): Promise<void>;
-  load(model: Model, options?: { signal?: AbortSignal | undefined }): Promise<Session>;
+  /** @throws StillmotionError `out-of-memory` */
+  openWorkspace(size: WorkspaceSize): Promise<Workspace>;
+  load(model: Model, options?: LoadOptions): Promise<Session>;
   /** Releases every session and stops the worker. Safe to call twice. */
   dispose(): Promise<void>;
 }

@@ -15,6 +15,19 @@ export interface WireTensor {
   readonly buffer: ArrayBuffer;
 }
 
+/** A tensor in memory that is there, and stays until the run is over. */
+export interface PlacedTensor {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  readonly memory: Handle | ArrayBufferView;
+}
+
+/**
+ * Where a run's buffers come from: from the system, one by one, from an arena of the session's own, or from the one of the
+ * workspace.
+ */
+export type RunMemory = "fresh" | "own" | "workspace";
+
 export interface LoadRequest {
   readonly kind: "load";
   readonly name: string;
@@ -24,8 +37,8 @@ export interface LoadRequest {
   readonly threads: number;
   /** Whether the session may keep weights in the form that its kernels want. Default: false. */
   readonly packsWeights?: boolean;
-  /** See `Model`. Default: false. */
-  readonly keepsRunMemory?: boolean;
+  /** Default: "fresh". */
+  readonly runMemory?: RunMemory;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
   readonly sessionOptions: Handle;
 }
@@ -34,6 +47,8 @@ export interface RunRequest {
   readonly kind: "run";
   readonly session: Handle;
   readonly inputs: Readonly<Record<string, WireTensor>>;
+  /** Inputs and outputs in a workspace. The other outputs are the answer. Default: none. */
+  readonly placed?: Readonly<Record<string, PlacedTensor>>;
   /** A fresh `OrtRunOptions` of the engine's, which can end the run through it and frees it after the reply. */
   readonly runOptions: Handle;
 }
@@ -43,18 +58,30 @@ interface ReleaseRequest {
   readonly session: Handle;
 }
 
+/** Answered with whether there is an arena for runs now that another request has to close. */
+interface OpenArenaRequest {
+  readonly kind: "open arena";
+  readonly sizeBytes: number;
+}
+
+interface CloseArenaRequest {
+  readonly kind: "close arena";
+}
+
 /** Releases everything, after which the worker ends by itself. */
 interface StopRequest {
   readonly kind: "stop";
 }
 
-export type Request = LoadRequest | RunRequest | ReleaseRequest | StopRequest;
+export type Request = LoadRequest | RunRequest | ReleaseRequest | OpenArenaRequest | CloseArenaRequest | StopRequest;
 
 /** What each kind of request is answered with. */
 export interface Results {
   load: Handle;
   run: Record<string, WireTensor>;
   release: undefined;
+  "open arena": boolean;
+  "close arena": undefined;
   stop: undefined;
 }
 

@@ -5,8 +5,8 @@ import { extname } from "node:path";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
-import type { Engine, Model, Session } from "./engine.ts";
-import type { WireTensor } from "./messages.ts";
+import type { Engine, Model, Session, Workspace } from "./engine.ts";
+import type { PlacedTensor, WireTensor } from "./messages.ts";
 import { addressSpaceLeft } from "./native-memory.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
@@ -14,6 +14,7 @@ import { packsMatrices } from "./packing-probe.ts";
 import { prepareWeights } from "./prepare-weights.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
+import { createWorkspaces, type Workspaces } from "./workspace.ts";
 
 export interface NodeEngineOptions {
   /** Where graphs run: `cpu`, or `auto` for the best that this version supports. Default: `auto`. */
@@ -61,6 +62,7 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   }
   const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
   await worker.started;
+  const workspaces = createWorkspaces(api, worker);
   const weights = new Set<() => void>();
   const loading = new Set<Promise<unknown>>();
   const disposed = new AbortController();
@@ -72,7 +74,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     residentMemoryBytes: () => process.memoryUsage.rss(),
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
-    load(model, { signal } = {}) {
+    openWorkspace: workspaces.open,
+    load(model, { signal, workspace } = {}) {
       const packs = (file: string) => {
         packing ??= packsMatrices(worker, api, { provider, threads, model, file }).catch((error) => {
           packing = undefined;
@@ -84,6 +87,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
         provider,
         threads,
         signal,
+        workspace,
+        workspaces,
         disposed: disposed.signal,
         weights,
         loading,
@@ -105,6 +110,8 @@ interface LoadOptions {
   provider: string;
   threads: number;
   signal: AbortSignal | undefined;
+  workspace: Workspace | undefined;
+  workspaces: Workspaces;
   /** Fires when the engine ends. */
   disposed: AbortSignal;
   /** Loads that are under way, whatever became of who asked for them. */
@@ -116,8 +123,8 @@ interface LoadOptions {
 }
 
 async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: LoadOptions): Promise<Session> {
-  const { name, weightsFolder, keepsRunMemory = false } = model;
-  const { provider, threads, signal } = options;
+  const { name, weightsFolder } = model;
+  const { provider, threads, signal, workspace, workspaces } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
@@ -126,10 +133,11 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
   const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
   const packsWeights = matrixOf(model) !== undefined;
-  const request = { kind: "load", ...about, packsWeights, keepsRunMemory } as const;
+  const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
+  const request = { kind: "load", ...about, packsWeights, runMemory } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
   const session = loadWithWeights(api, sessionOptions, model, options, start)
-    .then(({ handle, freeWeights }) => workerSession(worker, api, name, handle, freeWeights))
+    .then(({ handle, freeWeights }) => workerSession(worker, api, workspaces, name, handle, freeWeights))
     .finally(() => {
       api.ReleaseSessionOptions(sessionOptions);
       options.loading.delete(session);
@@ -196,26 +204,38 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwan
 function workerSession(
   worker: WorkerCalls,
   api: OrtApi,
+  workspaces: Workspaces,
   name: string,
   handle: Handle,
   freeWeights: () => void,
 ): Session {
   let released: Promise<void> | undefined;
   return {
-    async run(inputs, { signal, takeInputs = false } = {}) {
+    async run(inputs, { signal, outputs = {} } = {}) {
       if (released) throw new StillmotionError("engine", `${name}: run was called after release`);
-      const bufferOf = takeInputs ? wholeBuffer : ownBuffer;
-      const wired = Object.fromEntries(
-        Object.entries(inputs).map(([input, t]) => [input, wireTensor(t, `${name}: ${input}`, bufferOf)]),
-      );
+      const wired: Record<string, WireTensor> = {};
+      const placed: Record<string, PlacedTensor> = {};
+      for (const [input, tensor] of Object.entries(inputs)) {
+        assertFilled(tensor, `${name}: ${input}`);
+        const place = workspaces.placeOf(tensor);
+        if (place) placed[input] = place;
+        else wired[input] = { dtype: tensor.dtype, shape: tensor.shape, buffer: ownBuffer(tensor.data) };
+      }
+      for (const [output, tensor] of Object.entries(outputs)) {
+        assertFilled(tensor, `${name}: ${output}`);
+        const place = workspaces.placeOf(tensor);
+        if (!place) throw new StillmotionError("internal", `${name}: output ${output} lies in no workspace`);
+        placed[output] = place;
+      }
       const transfer = Object.values(wired).map(({ buffer }) => buffer);
       const runOptions = api.CreateRunOptions();
       try {
         const interrupt = () => api.RunOptionsSetTerminate(runOptions);
-        const request = { kind: "run", session: handle, inputs: wired, runOptions } as const;
-        const outputs = await worker.call(request, { transfer, signal, interrupt });
+        const request = { kind: "run", session: handle, inputs: wired, placed, runOptions } as const;
+        const made = await worker.call(request, { transfer, signal, interrupt });
         throwIfAborted(signal);
-        return Object.fromEntries(Object.entries(outputs).map(([output, t]) => [output, tensorOf(t)]));
+        const others = Object.fromEntries(Object.entries(made).map(([output, t]) => [output, tensorOf(t)]));
+        return { ...others, ...outputs };
       } finally {
         api.ReleaseRunOptions(runOptions);
       }
@@ -228,27 +248,14 @@ function workerSession(
   };
 }
 
-/** The tensor's own values, however large the buffer they are a part of. */
-function wireTensor(
-  { dtype, shape, data }: Tensor,
-  what: string,
-  bufferOf: (data: ArrayBufferView) => ArrayBuffer,
-): WireTensor {
+function assertFilled({ dtype, shape, data }: Tensor, what: string): void {
   const expected = elementCount(shape);
-  if (data.length !== expected || data.BYTES_PER_ELEMENT !== bytesPerElement[dtype]) {
-    throw new StillmotionError(
-      "internal",
-      `${what} holds ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
-        `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
-    );
-  }
-  return { dtype, shape, buffer: bufferOf(data) };
-}
-
-/** The buffer itself where the values fill it. */
-function wholeBuffer(data: ArrayBufferView): ArrayBuffer {
-  const { buffer, byteLength } = data;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? buffer : ownBuffer(data);
+  if (data.length === expected && data.BYTES_PER_ELEMENT === bytesPerElement[dtype]) return;
+  throw new StillmotionError(
+    "internal",
+    `${what} holds ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
+      `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
+  );
 }
 
 function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {

@@ -2,7 +2,7 @@
 import { StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
-import type { LoadRequest, RunRequest, WireTensor } from "./messages.ts";
+import type { LoadRequest, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
 import { availableProviders, copyOfMemory, type Handle, nativeCells, type OrtApi, stringAt } from "./ort-api.ts";
 
 /** What all sessions of a thread share. */
@@ -31,6 +31,7 @@ const sequential = 0;
  */
 const optimiseNothing = 0;
 export const deviceAllocator = 0;
+const arenaAllocator = 1;
 export const defaultMemory = 0;
 
 export function startRuntime(api: OrtApi): Runtime {
@@ -42,6 +43,50 @@ export function startRuntime(api: OrtApi): Runtime {
 export function stopRuntime({ api, environment, memoryInfo }: Runtime): void {
   api.ReleaseMemoryInfo(memoryInfo);
   api.ReleaseEnv(environment);
+}
+
+/** Memory for the runs of all sessions that ask for it. */
+export interface Arena {
+  /** Call it with the first of them, before it runs. */
+  reserve(session: NativeSession): void;
+  close(): void;
+}
+
+/**
+ * An arena for runs that take about `sizeBytes`. There is one in a process: while another engine has it open, sessions use
+ * that one, and nothing is opened.
+ */
+export function openArena({ api, environment }: Runtime, sizeBytes: number): Arena | undefined {
+  const info = api.CreateCpuMemoryInfo(arenaAllocator, defaultMemory);
+  try {
+    api.CreateAndRegisterAllocator(environment, info, null);
+  } catch {
+    api.ReleaseMemoryInfo(info);
+    return undefined;
+  }
+  let isReserved = false;
+  return {
+    /**
+     * Grown piece by piece, an arena has no room for a large buffer though much of it is free: 5.9 against 5.2 GB for
+     * decoding 7 frames of 448x256 at a time. Pages of one large piece come from the system only as they are touched.
+     */
+    reserve({ handle, name }) {
+      if (isReserved) return;
+      const allocator = api.CreateAllocator(handle, info);
+      try {
+        api.AllocatorFree(allocator, api.AllocatorAlloc(allocator, 2 * sizeBytes));
+        isReserved = true;
+      } catch (error) {
+        throw named(error, `${name}: no memory for its runs`);
+      } finally {
+        api.ReleaseAllocator(allocator);
+      }
+    },
+    close() {
+      api.UnregisterAllocator(environment, info);
+      api.ReleaseMemoryInfo(info);
+    },
+  };
 }
 
 /** Loads a graph; `request.sessionOptions` is filled here and stays the caller's. */
@@ -72,7 +117,7 @@ function configure(
     threads,
     weightsFolder,
     packsWeights = false,
-    keepsRunMemory = false,
+    runMemory = "fresh",
   }: Omit<LoadRequest, "kind">,
 ): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
@@ -83,8 +128,9 @@ function configure(
   api.AddSessionConfigEntry(sessionOptions, "session.force_spinning_stop", "1");
   // ONNX Runtime's arena keeps what a run needed, and doubles it with the second run's plan if there is one: 1.42 against
   // 0.72 GB for a small decoder.
-  if (keepsRunMemory) api.DisableMemPattern(sessionOptions);
-  else api.DisableCpuMemArena(sessionOptions);
+  if (runMemory === "fresh") api.DisableCpuMemArena(sessionOptions);
+  else api.DisableMemPattern(sessionOptions);
+  if (runMemory === "workspace") api.AddSessionConfigEntry(sessionOptions, "session.use_env_allocators", "1");
   // Packed fp32 weights made a step of SVD-XT's UNet 3 % faster, int8 ones 16 %: those are worth a copy.
   if (!packsWeights) api.AddSessionConfigEntry(sessionOptions, "session.disable_prepacking", "1");
   if (weightsFolder !== undefined) {
@@ -127,32 +173,57 @@ function namesOf(api: OrtApi, nameAt: OrtApi["SessionGetInputName"], session: Ha
   });
 }
 
-/** Runs a graph once and copies what it made. The inputs are empty afterwards. */
+/** Runs a graph once and copies what it made, but for outputs that have a place. The inputs are empty afterwards. */
 export function runSession(
+  runtime: Runtime,
+  session: NativeSession,
+  { inputs, placed, runOptions }: Pick<RunRequest, "inputs" | "placed" | "runOptions">,
+): Record<string, WireTensor> {
+  const given = Object.entries(inputs).map(([input, { buffer, ...tensor }]) => {
+    return [input, { ...tensor, memory: new Uint8Array(buffer) }] as const;
+  });
+  const made: Record<string, WireTensor> = {};
+  try {
+    runInPlace(runtime, session, { ...Object.fromEntries(given), ...placed }, runOptions, (output, value) => {
+      made[output] = readTensor(runtime.api, output, value);
+    });
+    return made;
+  } finally {
+    for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
+  }
+}
+
+/**
+ * Runs a graph once over memory that is there.
+ *
+ * @param tensors inputs, and outputs that have a place, by name
+ * @param take gets the value of each other output, which is released afterwards
+ */
+export function runInPlace(
   { api, memoryInfo }: Runtime,
   { handle, name, inputNames, outputNames }: NativeSession,
-  { inputs, runOptions }: Pick<RunRequest, "inputs" | "runOptions">,
-): Record<string, WireTensor> {
-  const given = Object.keys(inputs);
-  const missing = inputNames.filter((input) => !given.includes(input));
+  tensors: Readonly<Record<string, PlacedTensor>>,
+  runOptions: Handle | null = null,
+  take: (output: string, value: Handle) => void = () => {},
+): void {
+  const missing = inputNames.filter((input) => tensors[input] === undefined);
   if (missing.length > 0) throw new StillmotionError("internal", `${name}: no value for input ${missing.join(", ")}`);
-  const values = nativeCells(given.length + outputNames.length);
-  const inputValues = values.subarray(0, given.length);
-  const outputValues = values.subarray(given.length);
+  const names = [...inputNames, ...outputNames];
+  const unknown = Object.keys(tensors).filter((tensor) => !names.includes(tensor));
+  if (unknown.length > 0) throw new StillmotionError("internal", `${name}: nothing is called ${unknown.join(", ")}`);
+  const values = nativeCells(names.length);
+  const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
   try {
-    for (const [index, tensor] of Object.values(inputs).entries()) {
-      // `inputs` holds the buffer until the values are released.
-      inputValues[index] = valueOver(api, memoryInfo, new Uint8Array(tensor.buffer), tensor);
+    for (const [index, name] of names.entries()) {
+      const tensor = tensors[name];
+      if (tensor) values[index] = valueOver(api, memoryInfo, tensor);
     }
-    api.Run(handle, runOptions, given, inputValues, inputValues.length, outputNames, outputValues.length, outputValues);
-    return Object.fromEntries(
-      outputNames.map((output, index) => [output, readTensor(api, output, outputValues[index]!)]),
-    );
+    api.Run(handle, runOptions, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
+    for (const [index, output] of outputNames.entries()) if (!tensors[output]) take(output, outputs[index]!);
   } catch (error) {
     throw named(error, `${name}: the graph could not be run`);
   } finally {
     for (const value of values) if (value !== 0n) api.ReleaseValue(value);
-    for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
   }
 }
 
@@ -160,8 +231,7 @@ export function runSession(
 export function valueOver(
   api: OrtApi,
   memoryInfo: Handle,
-  memory: Handle | ArrayBufferView,
-  { dtype, shape }: { readonly dtype: DataType; readonly shape: readonly number[] },
+  { dtype, shape, memory }: PlacedTensor,
 ): Handle {
   return api.CreateTensorWithDataAsOrtValue(
     memoryInfo,

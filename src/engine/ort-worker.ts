@@ -5,8 +5,10 @@ import type { LoadRequest, Reply, Request, Results, WorkerSetup } from "./messag
 import { keepLargeBlocksApart, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
 import {
+  type Arena,
   createSession,
   type NativeSession,
+  openArena,
   type Runtime,
   runSession,
   startRuntime,
@@ -18,37 +20,67 @@ serve(parentPort!, workerData as WorkerSetup);
 function serve(port: MessagePort, { libraryPath }: WorkerSetup): void {
   callOnLargeStack();
   keepLargeBlocksApart();
-  const sessions = new Map<Handle, NativeSession>();
   answer(port, () => {
-    const runtime = startRuntime(openOrtApi(libraryPath));
+    const state: State = {
+      runtime: startRuntime(openOrtApi(libraryPath)),
+      sessions: new Map<Handle, NativeSession>(),
+      arena: undefined,
+    };
     port.on("message", (request: Request) => {
-      answer(port, () => perform(runtime, sessions, request));
+      answer(port, () => perform(state, request));
       if (request.kind === "stop") port.close();
     });
     return undefined;
   });
 }
 
-function perform(runtime: Runtime, sessions: Map<Handle, NativeSession>, request: Request): Results[keyof Results] {
+interface State {
+  readonly runtime: Runtime;
+  readonly sessions: Map<Handle, NativeSession>;
+  arena: Arena | undefined;
+}
+
+function perform(state: State, request: Request): Results[keyof Results] {
+  const { runtime, sessions } = state;
   switch (request.kind) {
     case "load":
-      return loadSession(runtime, sessions, request);
+      return loadSession(state, request);
     case "run":
       return runSession(runtime, sessions.get(request.session)!, request);
     case "release":
-      releaseSession(runtime, sessions, request.session);
+      releaseSession(state, request.session);
+      return undefined;
+    case "open arena":
+      if (state.arena) return false;
+      state.arena = openArena(runtime, request.sizeBytes);
+      return state.arena !== undefined;
+    case "close arena":
+      closeArena(state);
       return undefined;
     case "stop":
-      for (const session of sessions.keys()) releaseSession(runtime, sessions, session);
+      for (const session of sessions.keys()) releaseSession(state, session);
+      closeArena(state);
       stopRuntime(runtime);
       return undefined;
   }
 }
 
-function loadSession(runtime: Runtime, sessions: Map<Handle, NativeSession>, request: LoadRequest): Handle {
+function closeArena(state: State): void {
+  state.arena?.close();
+  state.arena = undefined;
+  returnFreedMemory();
+}
+
+function loadSession({ runtime, sessions, arena }: State, request: LoadRequest): Handle {
   try {
     const create = () => createSession(runtime, request);
     const session = request.packsWeights ? reusingLargeBlocks(create) : create();
+    try {
+      if (request.runMemory === "workspace") arena?.reserve(session);
+    } catch (error) {
+      runtime.api.ReleaseSession(session.handle);
+      throw error;
+    }
     sessions.set(session.handle, session);
     return session.handle;
   } catch (error) {
@@ -57,9 +89,9 @@ function loadSession(runtime: Runtime, sessions: Map<Handle, NativeSession>, req
   }
 }
 
-function releaseSession({ api }: Runtime, sessions: Map<Handle, NativeSession>, session: Handle): void {
+function releaseSession({ runtime, sessions }: State, session: Handle): void {
   if (!sessions.delete(session)) return;
-  api.ReleaseSession(session);
+  runtime.api.ReleaseSession(session);
   returnFreedMemory();
 }
 

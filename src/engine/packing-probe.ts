@@ -38,7 +38,7 @@ export async function packsMatrices(
         [edges.scales, scales],
       ] as const
     ).entries()) {
-      values[index] = valueOver(api, memoryInfo, data, edge);
+      values[index] = valueOver(api, memoryInfo, { dtype: edge.dtype, shape: edge.shape, memory: data });
       api.AddInitializer(sessionOptions, edge.name, values[index]!);
     }
     const bytes = new Uint8Array(serialise(graph));

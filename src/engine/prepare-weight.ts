@@ -8,8 +8,9 @@ import {
   transpositions,
 } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
-import { type Handle, nativeCells } from "./ort-api.ts";
-import { createSession, type Runtime, valueOver } from "./ort-session.ts";
+import type { PlacedTensor } from "./messages.ts";
+import type { Handle } from "./ort-api.ts";
+import { createSession, type Runtime, runInPlace } from "./ort-session.ts";
 
 /** A weight, and the native memory of the initializers that are made of it. */
 export interface Preparation {
@@ -62,7 +63,7 @@ export function createPreparer(
     return program;
   }
 
-  function transpose(name: keyof typeof transpositions, from: Placed, memory: Placed["memory"]): void {
+  function transpose(name: keyof typeof transpositions, from: PlacedTensor, memory: PlacedTensor["memory"]): void {
     const shape = transpositions[name].map((axis) => from.shape[axis]!);
     programOf(name).run({ values: from, transposed: { dtype: "int8", shape, memory } });
   }
@@ -103,14 +104,7 @@ function after(start: Handle, elements: number, dtype: DataType): Handle {
   return start + BigInt(elements * bytesPerElement[dtype]);
 }
 
-/** A tensor in memory that is there. */
-interface Placed {
-  readonly dtype: DataType;
-  readonly shape: readonly number[];
-  readonly memory: Handle | ArrayBufferView;
-}
-
-function rowsOf({ rank, up, down }: LowRankSum, first: number, count: number): { up: Placed; down: Placed } {
+function rowsOf({ rank, up, down }: LowRankSum, first: number, count: number): { up: PlacedTensor; down: PlacedTensor } {
   const ups = up.subarray(first * rank, (first + count) * rank);
   return {
     up: { dtype: "float32", shape: [count, rank], memory: ups },
@@ -121,34 +115,21 @@ function rowsOf({ rank, up, down }: LowRankSum, first: number, count: number): {
 /** A session that reads and writes where tensors are. */
 interface Program {
   /** @param tensors inputs and outputs by name */
-  run(tensors: { readonly [name: string]: Placed }): void;
+  run(tensors: { readonly [name: string]: PlacedTensor }): void;
   release(): void;
 }
 
 function createProgram(runtime: Runtime, name: string, bytes: Uint8Array): Program {
-  const { api, memoryInfo } = runtime;
+  const { api } = runtime;
   const sessionOptions = api.CreateSessionOptions();
   try {
-    const { handle, inputNames, outputNames } = createSession(runtime, {
+    const session = createSession(runtime, {
       ...{ name, bytes, weightsFolder: undefined, provider: "CPUExecutionProvider", threads: 1 },
-      ...{ keepsRunMemory: true, sessionOptions },
+      ...{ runMemory: "own", sessionOptions },
     });
-    const names = [...inputNames, ...outputNames];
     return {
-      run(tensors) {
-        const values = nativeCells(names.length);
-        const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
-        try {
-          for (const [index, name] of names.entries()) {
-            const { memory, ...tensor } = tensors[name]!;
-            values[index] = valueOver(api, memoryInfo, memory, tensor);
-          }
-          api.Run(handle, null, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
-        } finally {
-          for (const value of values) if (value !== 0n) api.ReleaseValue(value);
-        }
-      },
-      release: () => api.ReleaseSession(handle),
+      run: (tensors) => runInPlace(runtime, session, tensors),
+      release: () => api.ReleaseSession(session.handle),
     };
   } finally {
     api.ReleaseSessionOptions(sessionOptions);

@@ -136,7 +136,7 @@ function handOver(
   try {
     for (const [index, initializer] of placed.entries()) {
       const { name } = initializer;
-      values[index] = valueOver(api, memoryInfo, addresses.get(name)!, initializer);
+      values[index] = valueOver(api, memoryInfo, { ...initializer, memory: addresses.get(name)! });
       api.AddInitializer(sessionOptions, name, values[index]!);
     }
   } finally {

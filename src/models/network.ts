@@ -45,14 +45,13 @@ export function writeSegments(
   const { weights, assertAllUsed } = readWeights(component);
   const segments = segmentsOf(name, createLowering, (lowering) => network(weights, lowering));
   assertAllUsed();
-  return segments.map((segment) => ({ ...segment, model: modelOf(segment.graph, component, "many runs") }));
+  return segments.map((segment) => ({ ...segment, model: modelOf(segment.graph, component) }));
 }
 
-function modelOf(graph: Graph, { weightsFolder }: Component, use: "single runs" | "many runs" = "single runs"): Model {
+function modelOf(graph: Graph, { weightsFolder }: Component): Model {
   return {
     name: graph.name,
     weightsFolder,
-    keepsRunMemory: use === "many runs",
     prepared: graph.prepared,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes.
     get bytes() {

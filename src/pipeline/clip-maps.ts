@@ -44,8 +44,8 @@ export function scratchBytes(segments: readonly Segment[], frames: number): numb
 /** The maps of one clip. */
 export interface ClipMaps {
   place(map: ClipMap, over?: ClipMap): Promise<void>;
-  /** `count` frames from `first` on; those beyond the clip's ends are zero. */
-  read(map: ClipMap, first: number, count: number): Promise<Float32Array>;
+  /** Fills `into` with frames from `first` on; those beyond the clip's ends are zero. */
+  read(map: ClipMap, first: number, into: Float32Array): Promise<void>;
   write(map: ClipMap, first: number, frames: Float32Array): Promise<void>;
   release(map: ClipMap): Promise<void>;
   releaseAll(): Promise<void>;
@@ -65,12 +65,11 @@ export function createClipMaps({ createScratch }: Pick<Engine, "createScratch">,
     async place(map, over) {
       scratches.set(map.name, over ? scratches.get(over.name)! : await createScratch(frames * map.frameSize));
     },
-    async read(map, first, count) {
-      const values = new Float32Array(count * map.frameSize);
-      const [start, end] = [Math.max(0, first), Math.min(frames, first + count)];
-      const within = values.subarray((start - first) * map.frameSize, (end - first) * map.frameSize);
-      await scratches.get(map.name)!.read(start * map.frameSize, within);
-      return values;
+    async read({ name, frameSize }, first, into) {
+      const [start, end] = [Math.max(0, first), Math.min(frames, first + into.length / frameSize)];
+      const within = into.subarray((start - first) * frameSize, (end - first) * frameSize);
+      into.fill(0, 0, (start - first) * frameSize).fill(0, (end - first) * frameSize);
+      await scratches.get(name)!.read(start * frameSize, within);
     },
     write: (map, first, values) => scratches.get(map.name)!.write(first * map.frameSize, values),
     release: ({ name }) => release(name),

@@ -1,6 +1,5 @@
 /** How much memory does each stage of a run take? Judged from the graphs, before any weight is read. */
 import { scratchInMemoryBytes } from "../engine/engine.ts";
-import type { WrittenSegment } from "../models/network.ts";
 import { type GraphMemory, memoryOf } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
@@ -8,6 +7,7 @@ import { decoderSegments, isWindowed } from "./decode.ts";
 import { scalesOf } from "./guidance.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { OutputType, Settings } from "./resolve-settings.ts";
+import { workspaceSize } from "./segment-workspace.ts";
 import type { Offload } from "./sessions.ts";
 import type { Stage } from "./stages.ts";
 
@@ -73,19 +73,13 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
     return memoryOf(networks.write.vaeDecoder({ frames: Math.min(decodeChunkSize, frames), ...latents }).graph);
   }
   const segments = decoderSegments(networks, settings);
+  const { tensorBytes, runBytes } = workspaceSize(segments);
   const setAside = Math.min(scratchInMemoryBytes, scratchBytes(segments, frames));
-  const needs = segments.map((segment) => {
-    const { weightsBytes, activationBytes } = memoryOf(segment.graph);
-    return { weightsBytes, activationBytes: activationBytes + setAside + handedOverBytes(segment) };
-  });
-  const total = ({ weightsBytes, activationBytes }: GraphMemory) => weightsBytes + activationBytes;
-  if (offload === "model") return needs.reduce((largest, need) => (total(need) > total(largest) ? need : largest));
-  return loadedTogether(needs);
-}
-
-/** What the window before has made, in JavaScript, where it is not collected yet. */
-function handedOverBytes({ graph }: WrittenSegment): number {
-  return graph.outputs.reduce((sum, { shape }) => sum + floatBytes * elementCount(shape), 0);
+  const weights = segments.map(({ graph }) => memoryOf(graph).weightsBytes);
+  return {
+    weightsBytes: offload === "model" ? Math.max(...weights) : weights.reduce((sum, bytes) => sum + bytes, 0),
+    activationBytes: setAside + tensorBytes + runBytes,
+  };
 }
 
 /** Of networks that are loaded at the same time and run one after the other. */

@@ -1,17 +1,20 @@
 /** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
-import type { Session } from "../engine/engine.ts";
+import type { Session, Workspace } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
+import { memoryOf } from "../onnx/memory.ts";
 import { countMultiplications } from "../onnx/work.ts";
-import { emptyBuffer, type FloatTensor, floatTensor } from "../tensor.ts";
+import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
+import { mapTensors, workspaceSize } from "./segment-workspace.ts";
 import { type StageContext, withSession } from "./stages.ts";
 
 /** A clip on its way through the segments. */
 interface Passage {
   readonly frames: number;
   readonly maps: ClipMaps;
+  readonly workspace: Workspace;
   /** Of the maps that a norm over the clip is applied to, by their names. */
   readonly statistics: Map<string, ClipStatistics>;
 }
@@ -31,7 +34,6 @@ export async function runSegments(
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
   const maps = createClipMaps(context.engine, frames);
-  const passage: Passage = { frames, maps, statistics: new Map() };
   const plans = planMaps(segments);
   const work = segments.map((segment) => countMultiplications(segment.graph));
   const allWork = segments.reduce(
@@ -40,6 +42,9 @@ export async function runSegments(
   );
   let workDone = 0;
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  const workspace = await openWorkspace(context, segments);
+  const ofClip: StageContext = { ...context, workspace };
+  const passage: Passage = { frames, maps, workspace, statistics: new Map() };
   try {
     await maps.place(first);
     await maps.write(first, 0, given);
@@ -48,7 +53,7 @@ export async function runSegments(
       for (const { map, over } of places) await maps.place(map, over);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
-      await withSession(context, "vae decoder", segment, async (session) => {
+      await withSession(ofClip, "vae decoder", segment, async (session) => {
         for (let done = 0; done < frames; done += windowOf(segment)) {
           throwIfAborted(context.signal);
           await runWindow(context, session, segment, passage, done);
@@ -58,10 +63,21 @@ export async function runSegments(
       });
       for (const map of releases) await maps.release(map);
     }
-    return await maps.read(result, 0, frames);
+    const frameValues = new Float32Array(frames * result.frameSize);
+    await maps.read(result, 0, frameValues);
+    return frameValues;
   } finally {
     await maps.releaseAll();
+    await workspace.release();
   }
+}
+
+function openWorkspace({ engine }: StageContext, segments: readonly WrittenSegment[]): Promise<Workspace> {
+  const { tensorBytes, runBytes } = workspaceSize(segments);
+  const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
+  // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
+  const isAmple = engine.availableMemoryBytes() > 3 * (tensorBytes + runBytes + weightsBytes);
+  return engine.openWorkspace({ tensorBytes, runBytes: isAmple ? runBytes : 0 });
 }
 
 /** Frames that a segment gets at a time, the neighbours not counted. */
@@ -77,32 +93,27 @@ async function runWindow(
   { signal }: StageContext,
   session: Session,
   segment: WrittenSegment,
-  { frames, maps, statistics }: Passage,
+  { frames, maps, workspace, statistics }: Passage,
   done: number,
 ): Promise<void> {
   const { reads, writes, gathers, normalises } = segment;
   const window = windowOf(segment);
   const start = Math.min(done, frames - window);
-  const inputs: Record<string, FloatTensor> = {};
-  for (const { input, shape, map, neighbours } of reads) {
-    inputs[input] = floatTensor(shape, await maps.read(map, start - neighbours, shape[0]!));
-  }
+  const { inputs, outputs } = mapTensors(segment, workspace.tensors);
+  for (const { input, map, neighbours } of reads) await maps.read(map, start - neighbours, inputs[input]!.data);
   if (normalises) {
     const { mean, inverseDeviation } = statistics.get(normalises.map.name)!.merge(normalises.eps);
     inputs[normalises.mean] = mean;
     inputs[normalises.inverseDeviation] = inverseDeviation;
     inputs[normalises.presence] = presence(start - 1, window + 2, frames);
   }
-  const outputs = await session.run(inputs, { signal, takeInputs: true });
+  const results = await session.run(inputs, { signal, outputs });
   const fresh = (name: string) => {
-    const { shape, data } = outputs[name] as FloatTensor;
+    const { shape, data } = results[name] as FloatTensor;
     return data.subarray(((done - start) * data.length) / shape[0]!);
   };
   if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
-  for (const map of writes) {
-    await maps.write(map, done, fresh(map.name));
-    emptyBuffer(outputs[map.name]!.data.buffer as ArrayBuffer);
-  }
+  for (const map of writes) await maps.write(map, done, fresh(map.name));
 }
 
 /** (count, 1): 1 for each frame from `first` on that the clip has. */

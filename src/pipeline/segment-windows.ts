@@ -1,6 +1,6 @@
 /** How many frames does each segment get at a time? As many as take no more memory than the window does in the largest one. */
 import type { WrittenSegment } from "../models/network.ts";
-import { estimateMemory } from "../onnx/memory.ts";
+import { workspaceSize } from "./segment-workspace.ts";
 
 /** As few windows as with the one given, all about as long. */
 export function evenWindow(window: number, frames: number): number {
@@ -19,12 +19,14 @@ export function segmentsForClip(
   frames: number,
 ): WrittenSegment[] {
   let segments = write(evenWindow(window, frames));
-  const limit = Math.max(...segments.map(({ graph }) => estimateMemory(graph)));
+  const limit = workspaceSize(segments);
+  const fits = (segment: WrittenSegment) => {
+    const { tensorBytes, runBytes } = workspaceSize([segment]);
+    return tensorBytes <= limit.tensorBytes && runBytes <= limit.runBytes;
+  };
   for (let longer = 2 * window; longer < 2 * frames; longer *= 2) {
     const candidates = write(evenWindow(Math.min(longer, frames), frames));
-    segments = segments.map((segment, index) =>
-      estimateMemory(candidates[index]!.graph) <= limit ? candidates[index]! : segment,
-    );
+    segments = segments.map((segment, index) => (fits(candidates[index]!) ? candidates[index]! : segment));
   }
   return segments;
 }

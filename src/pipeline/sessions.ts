@@ -1,8 +1,8 @@
 /** How long does a loaded network stay? Until its stage is over, or for the next call of the pipeline as well. */
-import type { Engine, Model, Session } from "../engine/engine.ts";
+import type { Engine, Model, Session, Workspace } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
 import type { WrittenNetwork } from "../models/network.ts";
-import { estimateMemory, memoryOf } from "../onnx/memory.ts";
+import { memoryOf } from "../onnx/memory.ts";
 
 /** `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls. */
 export const offloads = ["model", "none"] as const;
@@ -11,6 +11,8 @@ export type Offload = (typeof offloads)[number];
 /** Who asks for a session: the same object for all stages of one call of the pipeline. */
 interface Borrower {
   readonly signal: AbortSignal | undefined;
+  /** For sessions that do not outlive it. */
+  readonly workspace?: Workspace | undefined;
 }
 
 export interface Loan {
@@ -47,11 +49,9 @@ export function createSessions(engine: Engine, offload: Offload): Sessions {
 function releaseAfterUse(engine: Engine): Sessions {
   return {
     offload: "model",
-    async lend(_, { model, graph }, { signal }, onLoad) {
+    async lend(_, { model }, { signal, workspace }, onLoad) {
       onLoad();
-      // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
-      const keepsRunMemory = model.keepsRunMemory === true && engine.availableMemoryBytes() > 3 * estimateMemory(graph);
-      const session = await engine.load({ ...model, keepsRunMemory }, { signal });
+      const session = await engine.load(model, { signal, workspace });
       const end = async () => {
         await session.release();
         return "released" as const;
@@ -88,7 +88,7 @@ function keepLoaded(engine: Engine): Sessions {
   }
 
   async function load(stage: string, { model, graph }: WrittenNetwork, borrower: Borrower): Promise<Kept> {
-    const session = await engine.load({ ...model, keepsRunMemory: false }, borrower);
+    const session = await engine.load(model, { signal: borrower.signal });
     const { weightsBytes } = memoryOf(graph);
     const kept: Kept = { stage, model, session, weightsBytes, loans: 0, lastBorrower: borrower };
     all.add(kept);

@@ -1,5 +1,5 @@
 /** Which networks run, in which order, and what does a listener hear of it? */
-import type { Engine, Session } from "../engine/engine.ts";
+import type { Engine, Session, Workspace } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import type { Loan, Sessions } from "./sessions.ts";
 
@@ -19,9 +19,11 @@ export interface ProgressEvent {
 
 /** One call of the pipeline. */
 export interface StageContext {
-  /** Where what lies outside of networks is set aside. */
-  readonly engine: Pick<Engine, "createScratch">;
+  /** For what lies outside of networks. */
+  readonly engine: Pick<Engine, "createScratch" | "openWorkspace" | "availableMemoryBytes">;
   readonly sessions: Sessions;
+  /** Shared by the sessions of a stage. */
+  readonly workspace?: Workspace | undefined;
   readonly onProgress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal | undefined;
 }

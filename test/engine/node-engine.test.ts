@@ -74,19 +74,6 @@ describe("a run", () => {
     await session.release();
   });
 
-  it("takes the caller's memory where it may, and copies a part of a larger buffer even so", async () => {
-    const session = await engine.load({ name: "taken", bytes: identityModel("float32", [4]) });
-    const own = Float32Array.of(1, 2, 3, 4);
-    const { y } = await session.run({ x: tensor("float32", [4], own) }, { takeInputs: true });
-    expect(y!.data).toEqual(Float32Array.of(1, 2, 3, 4));
-    expect(own.length).toBe(0);
-    const whole = Float32Array.of(0, 5, 6, 7, 8);
-    const part = await session.run({ x: tensor("float32", [4], whole.subarray(1)) }, { takeInputs: true });
-    expect(part.y!.data).toEqual(Float32Array.of(5, 6, 7, 8));
-    expect(whole.length).toBe(5);
-    await session.release();
-  });
-
   it("reads weights at any byte of a file in the weights' folder", async () => {
     const weights = Float32Array.from({ length: 32 }, (_, i) => i + 1);
     writeFileSync(join(folder, "odd.bin"), Buffer.concat([Buffer.alloc(3), Buffer.from(weights.buffer)]));
@@ -126,7 +113,7 @@ describe("a failure says what ONNX Runtime said, and of which graph", () => {
   it("wrong inputs, after which the session still works", async () => {
     const session = await engine.load({ name: "unet", bytes: identityModel("float32", [2, 3]) });
     const failures: [Record<string, Tensor>, string, RegExp][] = [
-      [{ x, z: x }, "engine", /^unet: the graph could not be run: ONNX Runtime: Invalid input name: z/],
+      [{ x, z: x }, "internal", /^unet: nothing is called z$/],
       [{}, "internal", /^unet: no value for input x$/],
       [
         { x: tensor("float32", [3, 2], new Float32Array(6)) },
