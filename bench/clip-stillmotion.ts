@@ -3,7 +3,7 @@
  * node bench/clip-stillmotion.ts CHECKPOINT INPUTS OUTPUT --threads N --runs N --dtype fp32 --settings JSON
  *
  * INPUTS holds `picture.N` (height, width, 3) and `noise.N` (1, frames, 4, latent height, latent width) for each run N; the
- * settings are options of `generate`. Prints a `Measurement` and writes the frames of each run to OUTPUT.
+ * settings are options of `generate`. Prints a `Measurement` and writes the frames of each run, and of the first clip, to OUTPUT.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { performance } from "node:perf_hooks";
@@ -48,9 +48,9 @@ async function clip(number: number, settings: object): Promise<FloatTensor> {
 
 const settings = JSON.parse(values.settings!) as object;
 // The one noise level of a single step may lie outside an interval.
-await clip(0, { ...settings, num_inference_steps: 1, guidance_interval: undefined });
+const first = await clip(0, { ...settings, num_inference_steps: 1, guidance_interval: undefined });
 const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
-const clips: Record<string, FloatTensor> = {};
+const clips: Record<string, FloatTensor> = { "frames.first": first };
 const denoiseSeconds: number[] = [];
 const outsideShares: number[] = [];
 for (let number = 0; number < Number(values.runs); number++) {

@@ -49,6 +49,8 @@ export interface Call {
   readonly inputsFile: string;
   /** After the warm-up. */
   readonly runs: number;
+  /** Of the first side where the options do not name it. Default: as many. */
+  readonly runsToAgreeWith?: number;
   /** Further arguments. */
   readonly more?: readonly string[];
 }
@@ -67,7 +69,12 @@ export async function entrants(
   const problem = wanted.some(({ isCompiled }) => isCompiled) ? await compilerProblem(options) : undefined;
   const able = wanted.filter(({ isCompiled }) => !(isCompiled && problem));
   const toleranceOf = ({ dtype, weightStorage }: Side) => tolerances[weightStorage ?? dtype];
-  const contestants = able.map((side) => ({ ...asContestant(options, side, call), tolerance: toleranceOf(side) }));
+  const isUnnamed = options.sides !== undefined && !options.sides.includes(sides[0]!.name);
+  const { runs, runsToAgreeWith = runs } = call;
+  const contestants = able.map((side, index) => {
+    const own = { ...call, runs: index === 0 && isUnnamed ? runsToAgreeWith : runs };
+    return { ...asContestant(options, side, own), tolerance: toleranceOf(side) };
+  });
   const absent = problem ? `\nWithout the compiled sides, as torch.compile does not work here: ${problem}` : "";
   return { contestants, absent };
 }

@@ -58,18 +58,23 @@ def main() -> None:
             **settings,
         ).frames[0]
 
-    clip(0, {**arguments.settings, "num_inference_steps": 1})
+    first = clip(0, {**arguments.settings, "num_inference_steps": 1})
     warm_up_seconds = stopwatch.elapsed() - load_seconds
-    clips, denoise_seconds_of_runs = {}, []
+    clips, denoise_seconds_of_runs = {"frames.first": frames_last(first)}, []
     for number in range(arguments.runs):
         denoise_seconds = 0.0
         frames = stopwatch.run(lambda: clip(number, arguments.settings))  # (frames, 3, height, width)
         denoise_seconds_of_runs.append(denoise_seconds)
-        clips[f"frames.{number}"] = frames.float().permute(0, 2, 3, 1).contiguous()
+        clips[f"frames.{number}"] = frames_last(frames)
     save_file(clips, arguments.output)
     print_measurement(
         stopwatch, load_seconds=load_seconds, warm_up_seconds=warm_up_seconds, denoiseSeconds=denoise_seconds_of_runs
     )
+
+
+def frames_last(frames: torch.Tensor) -> torch.Tensor:
+    """(frames, 3, height, width) -> (frames, height, width, 3), as ours writes them."""
+    return frames.float().permute(0, 2, 3, 1).contiguous()
 
 
 def to_dtype(value: object, dtype: torch.dtype, wanted: torch.dtype) -> object:

@@ -228,11 +228,7 @@ export function runInPlace(
 }
 
 /** An `OrtValue` over memory that is there already and must outlive it. */
-export function valueOver(
-  api: OrtApi,
-  memoryInfo: Handle,
-  { dtype, shape, memory }: PlacedTensor,
-): Handle {
+export function valueOver(api: OrtApi, memoryInfo: Handle, { dtype, shape, memory }: PlacedTensor): Handle {
   return api.CreateTensorWithDataAsOrtValue(
     memoryInfo,
     memory,

@@ -104,7 +104,11 @@ function after(start: Handle, elements: number, dtype: DataType): Handle {
   return start + BigInt(elements * bytesPerElement[dtype]);
 }
 
-function rowsOf({ rank, up, down }: LowRankSum, first: number, count: number): { up: PlacedTensor; down: PlacedTensor } {
+function rowsOf(
+  { rank, up, down }: LowRankSum,
+  first: number,
+  count: number,
+): { up: PlacedTensor; down: PlacedTensor } {
   const ups = up.subarray(first * rank, (first + count) * rank);
   return {
     up: { dtype: "float32", shape: [count, rank], memory: ups },
