@@ -14,7 +14,7 @@ export function contestTable(outcomes: readonly Outcome[], run: string): string 
     ...["side", "load, median", "first, longest", `${run}, median`, `${run}, minimum`, "processor time, minimum"],
     ...["peak memory", "difference"],
   ];
-  const rows = outcomes.map(({ name, measurements, difference, tolerance }) => {
+  const rows = outcomes.map(({ name, isFirst, measurements, difference, tolerance }) => {
     const runs = measurements.flatMap(runTimes);
     return [
       name,
@@ -24,7 +24,7 @@ export function contestTable(outcomes: readonly Outcome[], run: string): string 
       seconds(Math.min(...runs)),
       seconds(Math.min(...measurements.flatMap(({ runCpuSeconds }) => runCpuSeconds))),
       bytesText(Math.max(...measurements.map(({ peakBytes }) => peakBytes)), 2),
-      difference === 0 ? "" : `${difference.toExponential(1)} of ${tolerance?.toExponential(0)}`,
+      isFirst ? "" : `${difference.toExponential(1)} of ${tolerance?.toExponential(0)}`,
     ];
   });
   return markdownTable([header, ...rows]);

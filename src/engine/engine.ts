@@ -36,11 +36,14 @@ interface RunOptions {
  * of what is in it.
  */
 export interface Workspace {
-  /** Runs read and write tensors that lie here where they are. Not to be touched after the release. */
+  /** Runs read and write tensors that lie here where they are. */
   readonly tensors: ArrayBuffer;
-  /** Whether runs of sessions that are loaded with the workspace take their memory from it, one after the other. */
+  /** Whether runs of sessions that are loaded with it take their memory from it. Not where another workspace does so already. */
   readonly servesRuns: boolean;
-  /** Gives the memory back. Call it when no run uses it any more and every session that was loaded with it is released. */
+  /**
+   * Gives the memory back and empties `tensors`. Call it when no run uses them any more and every session that was loaded with
+   * it is released, also where the engine has ended before. Safe to call twice.
+   */
   release(): Promise<void>;
 }
 
@@ -87,7 +90,7 @@ export interface Engine {
   /** Throws `output` when scratches of `sizeBytes` together would find no room. */
   assertScratchFits(sizeBytes: number): Promise<void>;
   /** @throws StillmotionError `out-of-memory` */
-  openWorkspace(size: WorkspaceSize): Promise<Workspace>;
+  openWorkspace(size: WorkspaceSize, options?: { signal?: AbortSignal | undefined }): Promise<Workspace>;
   load(model: Model, options?: LoadOptions): Promise<Session>;
   /** Releases every session and stops the worker. Safe to call twice. */
   dispose(): Promise<void>;

@@ -58,7 +58,7 @@ interface ReleaseRequest {
   readonly session: Handle;
 }
 
-/** Answered with whether there is an arena for runs now that another request has to close. */
+/** Answered with whether there is an arena for runs now. The engine asks for one at a time. */
 interface OpenArenaRequest {
   readonly kind: "open arena";
   readonly sizeBytes: number;

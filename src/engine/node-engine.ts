@@ -106,7 +106,7 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
 
 const wasDisposed = "the engine was disposed";
 
-interface LoadOptions {
+interface Loading {
   provider: string;
   threads: number;
   signal: AbortSignal | undefined;
@@ -122,7 +122,7 @@ interface LoadOptions {
   weights: Set<() => void>;
 }
 
-async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: LoadOptions): Promise<Session> {
+async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loading): Promise<Session> {
   const { name, weightsFolder } = model;
   const { provider, threads, signal, workspace, workspaces } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
@@ -150,7 +150,7 @@ async function loadWithWeights(
   api: OrtApi,
   sessionOptions: Handle,
   model: Model,
-  { weights, disposed, signal, threads, packs }: LoadOptions,
+  { weights, disposed, signal, threads, packs }: Loading,
   load: () => Promise<Handle>,
 ): Promise<{ handle: Handle; freeWeights: () => void }> {
   const { name, weightsFolder, prepared = [] } = model;

@@ -88,6 +88,8 @@ const functions = {
   ReleaseAllocator: releases(132),
   CreateAndRegisterAllocator: checks(144, "void *", "void *", "void *"),
   AddInitializer: checks(150, "void *", "const char *", "void *"),
+  CreateArenaCfg: gives(156, "size_t", "int", "int", "int"),
+  ReleaseArenaCfg: releases(157),
   SessionOptionsAppendExecutionProvider_TensorRT_V2: checks(170, "void *", "void *"),
   CreateTensorRTProviderOptions: gives(171),
   ReleaseTensorRTProviderOptions: releases(174),

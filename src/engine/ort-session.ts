@@ -1,5 +1,5 @@
 /** How is a graph loaded and run through the C API? Everything here blocks its thread: the worker's. */
-import { StillmotionError } from "../errors.ts";
+import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { LoadRequest, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
@@ -32,6 +32,9 @@ const sequential = 0;
 const optimiseNothing = 0;
 export const deviceAllocator = 0;
 const arenaAllocator = 1;
+/** `ArenaExtendStrategy`, and what an arena's setting is where it is left to ONNX Runtime. */
+const extendAsRequested = 1;
+const whateverIsUsual = -1;
 export const defaultMemory = 0;
 
 export function startRuntime(api: OrtApi): Runtime {
@@ -53,38 +56,45 @@ export interface Arena {
 }
 
 /**
- * An arena for runs that take about `sizeBytes`. There is one in a process: while another engine has it open, sessions use
- * that one, and nothing is opened.
+ * An arena for runs that take about `sizeBytes`. It belongs to the environment and so to the process: the caller sees to it that
+ * no other one is open. Undefined where ONNX Runtime refuses it.
  */
 export function openArena({ api, environment }: Runtime, sizeBytes: number): Arena | undefined {
+  const config = api.CreateArenaCfg(0, extendAsRequested, whateverIsUsual, whateverIsUsual);
   const info = api.CreateCpuMemoryInfo(arenaAllocator, defaultMemory);
   try {
-    api.CreateAndRegisterAllocator(environment, info, null);
+    api.CreateAndRegisterAllocator(environment, info, config);
   } catch {
     api.ReleaseMemoryInfo(info);
     return undefined;
+  } finally {
+    api.ReleaseArenaCfg(config);
   }
   let isReserved = false;
   return {
     /**
-     * Grown piece by piece, an arena has no room for a large buffer though much of it is free: 5.9 against 5.2 GB for
-     * decoding 7 frames of 448x256 at a time. Pages of one large piece come from the system only as they are touched.
+     * Grown piece by piece, an arena has no room for a large buffer though much of it is free: 5.9 against 5.3 GB for
+     * decoding 7 frames of 448x256 at a time. So one piece is made that is large enough; on Linux and macOS its pages come
+     * from the system as they are touched. Where it cannot be had, the arena grows as it must.
      */
-    reserve({ handle, name }) {
+    reserve({ handle }) {
       if (isReserved) return;
+      isReserved = true;
       const allocator = api.CreateAllocator(handle, info);
       try {
         api.AllocatorFree(allocator, api.AllocatorAlloc(allocator, 2 * sizeBytes));
-        isReserved = true;
       } catch (error) {
-        throw named(error, `${name}: no memory for its runs`);
+        if (!isOutOfMemory(error)) throw error;
       } finally {
         api.ReleaseAllocator(allocator);
       }
     },
     close() {
-      api.UnregisterAllocator(environment, info);
-      api.ReleaseMemoryInfo(info);
+      try {
+        api.UnregisterAllocator(environment, info);
+      } finally {
+        api.ReleaseMemoryInfo(info);
+      }
     },
   };
 }
@@ -210,7 +220,10 @@ export function runInPlace(
   if (missing.length > 0) throw new StillmotionError("internal", `${name}: no value for input ${missing.join(", ")}`);
   const names = [...inputNames, ...outputNames];
   const unknown = Object.keys(tensors).filter((tensor) => !names.includes(tensor));
-  if (unknown.length > 0) throw new StillmotionError("internal", `${name}: nothing is called ${unknown.join(", ")}`);
+  if (unknown.length > 0) {
+    const problem = `${name}: nothing is called ${unknown.join(", ")}, there are ${names.join(", ")}`;
+    throw new StillmotionError("internal", problem);
+  }
   const values = nativeCells(names.length);
   const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
   try {

@@ -51,7 +51,6 @@ function perform(state: State, request: Request): Results[keyof Results] {
       releaseSession(state, request.session);
       return undefined;
     case "open arena":
-      if (state.arena) return false;
       state.arena = openArena(runtime, request.sizeBytes);
       return state.arena !== undefined;
     case "close arena":
@@ -66,8 +65,9 @@ function perform(state: State, request: Request): Results[keyof Results] {
 }
 
 function closeArena(state: State): void {
-  state.arena?.close();
+  const { arena } = state;
   state.arena = undefined;
+  arena?.close();
   returnFreedMemory();
 }
 
@@ -75,13 +75,8 @@ function loadSession({ runtime, sessions, arena }: State, request: LoadRequest):
   try {
     const create = () => createSession(runtime, request);
     const session = request.packsWeights ? reusingLargeBlocks(create) : create();
-    try {
-      if (request.runMemory === "workspace") arena?.reserve(session);
-    } catch (error) {
-      runtime.api.ReleaseSession(session.handle);
-      throw error;
-    }
     sessions.set(session.handle, session);
+    if (request.runMemory === "workspace") arena?.reserve(session);
     return session.handle;
   } catch (error) {
     returnFreedMemory();

@@ -1,43 +1,47 @@
 /** What is a workspace in Node? Native memory, and an arena of ONNX Runtime's for the runs of sessions that share it. */
 import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
-import type { Workspace, WorkspaceSize } from "./engine.ts";
+import { emptyBuffer, type Tensor } from "../tensor.ts";
+import type { Engine } from "./engine.ts";
 import type { PlacedTensor } from "./messages.ts";
-import { type OrtApi, viewOfMemory } from "./ort-api.ts";
+import { type Handle, type OrtApi, viewOfMemory } from "./ort-api.ts";
 import type { WorkerCalls } from "./worker-calls.ts";
 
-/** Tensors that lie in a workspace, by address. */
+/** The workspaces of one engine. */
 export interface Workspaces {
-  open(size: WorkspaceSize): Promise<Workspace>;
-  /** Undefined for one that lies elsewhere. */
+  readonly open: Engine["openWorkspace"];
+  /** Where a tensor lies that lies in one of them. */
   placeOf(tensor: Tensor): PlacedTensor | undefined;
 }
 
+/**
+ * The libraries whose environment has an arena, which is one for all engines of a process. Registering another one would take its
+ * place, while sessions of other threads look for it.
+ */
+const withArena = new Set<string>();
+
 export function createWorkspaces(api: OrtApi, worker: WorkerCalls): Workspaces {
-  const addresses = new Map<ArrayBufferLike, bigint>();
+  const addresses = new Map<ArrayBufferLike, Handle>();
   return {
-    async open({ tensorBytes, runBytes }) {
+    async open({ tensorBytes, runBytes }, { signal } = {}) {
       const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
-      const address = allocate(api, allocator, tensorBytes);
-      const tensors = viewOfMemory(address, tensorBytes);
-      addresses.set(tensors, address);
-      const freeTensors = () => {
-        if (addresses.delete(tensors)) api.AllocatorFree(allocator, address);
-      };
+      const arena = runBytes > 0 ? await openArena(api, worker, runBytes, signal) : undefined;
       try {
-        const hasArena = runBytes > 0 && (await worker.call({ kind: "open arena", sizeBytes: runBytes }));
+        const address = allocate(api, allocator, tensorBytes);
+        const tensors = viewOfMemory(address, tensorBytes);
+        addresses.set(tensors, address);
         return {
           tensors,
-          servesRuns: runBytes > 0,
+          servesRuns: arena !== undefined,
           async release() {
-            freeTensors();
-            // An engine that has ended has closed it.
-            if (hasArena) await worker.call({ kind: "close arena" }).catch(() => {});
+            if (!addresses.delete(tensors)) return;
+            emptyBuffer(tensors);
+            api.AllocatorFree(allocator, address);
+            await arena?.close();
           },
         };
       } catch (error) {
-        freeTensors();
+        await arena?.close();
         throw error;
       }
     },
@@ -48,7 +52,34 @@ export function createWorkspaces(api: OrtApi, worker: WorkerCalls): Workspaces {
   };
 }
 
-function allocate(api: OrtApi, allocator: bigint, sizeBytes: number): bigint {
+/** Undefined where there is one already, or cannot be one. */
+async function openArena(
+  { libraryPath }: OrtApi,
+  worker: WorkerCalls,
+  sizeBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<{ close(): Promise<void> } | undefined> {
+  if (withArena.has(libraryPath)) return undefined;
+  withArena.add(libraryPath);
+  try {
+    const isOpen = await worker.call({ kind: "open arena", sizeBytes }, { signal });
+    if (!isOpen) {
+      withArena.delete(libraryPath);
+      return undefined;
+    }
+  } catch (error) {
+    withArena.delete(libraryPath);
+    throw error;
+  }
+  return {
+    async close() {
+      await worker.call({ kind: "close arena" }).catch(() => {}); // an engine that has ended has closed it
+      withArena.delete(libraryPath);
+    },
+  };
+}
+
+function allocate(api: OrtApi, allocator: Handle, sizeBytes: number): Handle {
   try {
     return api.AllocatorAlloc(allocator, sizeBytes);
   } catch (error) {

@@ -16,11 +16,16 @@ interface Step {
   readonly order: number;
 }
 
-/** The most bytes that buffers of one run take at a time, inputs and results included. */
-export function peakBufferBytes(graph: Graph): number {
+/**
+ * The most bytes that buffers of one run take at a time, inputs and results included.
+ *
+ * @param elsewhere inputs and results that lie in memory which is not counted
+ */
+export function peakBufferBytes(graph: Graph, elsewhere: ReadonlySet<string> = new Set()): number {
   const steps = inExecutionOrder(nodesInOrder(graph).map((node, order) => ({ ...node, order })));
   const shapes = (name: string) => graph.edges.get(name)!;
-  const sizeOf = (name: string) => elementCount(shapes(name).shape) * bytesPerElement[shapes(name).dtype];
+  const sizeOf = (name: string) =>
+    elsewhere.has(name) ? 0 : elementCount(shapes(name).shape) * bytesPerElement[shapes(name).dtype];
   const results = new Set(graph.outputs.map(({ name }) => name));
   const inputs = new Set(graph.inputs.map(({ name }) => name));
 

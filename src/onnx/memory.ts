@@ -17,12 +17,6 @@ export interface GraphMemory {
   readonly activationBytes: number;
 }
 
-/** The most bytes that loading and running the graph takes. */
-export function estimateMemory(graph: Graph): number {
-  const { weightsBytes, activationBytes } = memoryOf(graph);
-  return weightsBytes + activationBytes;
-}
-
 const known = new WeakMap<Graph, GraphMemory>();
 
 /** Of a graph that is written to its end. */

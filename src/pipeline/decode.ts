@@ -6,7 +6,7 @@ import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
-import { runSegments } from "./run-segments.ts";
+import { runSegments, withWorkspace } from "./run-segments.ts";
 import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
 
 /** Whether frames that are not decoded together are decoded as if they were, or each chunk by itself as in the reference. */
@@ -94,13 +94,15 @@ async function decodeInWindows(
   };
   const ofSegments: StageContext = { ...context, onProgress: onSegment };
   try {
-    for (let clip = 0; clip < clips; clip++) {
-      const onWork = (share: number) => tell(Math.floor((clip + share) * frames));
-      const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
-      const decoded = await runSegments(ofSegments, segments, given, frames, onWork);
-      toUnitRange(decoded);
-      results.push(floatTensor(framesShape(networks, latents), decoded));
-    }
+    await withWorkspace(ofSegments, segments, async (inWorkspace) => {
+      for (let clip = 0; clip < clips; clip++) {
+        const onWork = (share: number) => tell(Math.floor((clip + share) * frames));
+        const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
+        const decoded = await runSegments(inWorkspace, segments, given, frames, onWork);
+        toUnitRange(decoded);
+        results.push(floatTensor(framesShape(networks, latents), decoded));
+      }
+    });
   } finally {
     context.onProgress({ stage, state: ended });
   }

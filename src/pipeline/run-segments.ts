@@ -10,11 +10,36 @@ import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts"
 import { mapTensors, workspaceSize } from "./segment-workspace.ts";
 import { type StageContext, withSession } from "./stages.ts";
 
+/** The sessions of all segments share a workspace. */
+export interface SegmentContext extends StageContext {
+  readonly workspace: Workspace;
+}
+
+/** Opens a workspace for the segments, for as many clips as `use` runs. */
+export async function withWorkspace<Result>(
+  context: StageContext,
+  segments: readonly WrittenSegment[],
+  use: (context: SegmentContext) => Promise<Result>,
+): Promise<Result> {
+  const { engine, sessions, signal } = context;
+  const { tensorBytes, runBytes } = workspaceSize(segments);
+  const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
+  // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
+  const isAmple = engine.availableMemoryBytes() > 3 * (tensorBytes + runBytes + weightsBytes);
+  // Sessions that stay loaded outlive the workspace.
+  const servesRuns = isAmple && sessions.offload === "model";
+  const workspace = await engine.openWorkspace({ tensorBytes, runBytes: servesRuns ? runBytes : 0 }, { signal });
+  try {
+    return await use({ ...context, workspace });
+  } finally {
+    await workspace.release();
+  }
+}
+
 /** A clip on its way through the segments. */
 interface Passage {
   readonly frames: number;
   readonly maps: ClipMaps;
-  readonly workspace: Workspace;
   /** Of the maps that a norm over the clip is applied to, by their names. */
   readonly statistics: Map<string, ClipStatistics>;
 }
@@ -27,7 +52,7 @@ interface Passage {
  * @returns all frames of the map that the last segment writes
  */
 export async function runSegments(
-  context: StageContext,
+  context: SegmentContext,
   segments: readonly WrittenSegment[],
   given: Float32Array,
   frames: number,
@@ -42,9 +67,7 @@ export async function runSegments(
   );
   let workDone = 0;
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
-  const workspace = await openWorkspace(context, segments);
-  const ofClip: StageContext = { ...context, workspace };
-  const passage: Passage = { frames, maps, workspace, statistics: new Map() };
+  const passage: Passage = { frames, maps, statistics: new Map() };
   try {
     await maps.place(first);
     await maps.write(first, 0, given);
@@ -53,7 +76,7 @@ export async function runSegments(
       for (const { map, over } of places) await maps.place(map, over);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
-      await withSession(ofClip, "vae decoder", segment, async (session) => {
+      await withSession(context, "vae decoder", segment, async (session) => {
         for (let done = 0; done < frames; done += windowOf(segment)) {
           throwIfAborted(context.signal);
           await runWindow(context, session, segment, passage, done);
@@ -68,16 +91,7 @@ export async function runSegments(
     return frameValues;
   } finally {
     await maps.releaseAll();
-    await workspace.release();
   }
-}
-
-function openWorkspace({ engine }: StageContext, segments: readonly WrittenSegment[]): Promise<Workspace> {
-  const { tensorBytes, runBytes } = workspaceSize(segments);
-  const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
-  // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
-  const isAmple = engine.availableMemoryBytes() > 3 * (tensorBytes + runBytes + weightsBytes);
-  return engine.openWorkspace({ tensorBytes, runBytes: isAmple ? runBytes : 0 });
 }
 
 /** Frames that a segment gets at a time, the neighbours not counted. */
@@ -90,10 +104,10 @@ export function windowOf({ reads }: WrittenSegment): number {
  * alone: their place may hold the next map already.
  */
 async function runWindow(
-  { signal }: StageContext,
+  { signal, workspace }: SegmentContext,
   session: Session,
   segment: WrittenSegment,
-  { frames, maps, workspace, statistics }: Passage,
+  { frames, maps, statistics }: Passage,
   done: number,
 ): Promise<void> {
   const { reads, writes, gathers, normalises } = segment;

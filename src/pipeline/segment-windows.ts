@@ -1,4 +1,4 @@
-/** How many frames does each segment get at a time? As many as take no more memory than the window does in the largest one. */
+/** How many frames does each segment get at a time? As many as fit in the workspace that the window needs in the largest one. */
 import type { WrittenSegment } from "../models/network.ts";
 import { workspaceSize } from "./segment-workspace.ts";
 

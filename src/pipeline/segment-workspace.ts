@@ -1,7 +1,7 @@
 /** Where do the maps that a segment reads and writes lie while it runs, and how much memory do all segments share? */
 import type { WorkspaceSize } from "../engine/engine.ts";
 import type { WrittenSegment } from "../models/network.ts";
-import { memoryOf } from "../onnx/memory.ts";
+import { peakBufferBytes } from "../onnx/buffers.ts";
 import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
 
 /** Of addresses, in bytes: that of a line of the processor's cache. */
@@ -40,17 +40,26 @@ export function mapTensors(
   return { inputs: tensors(inputs), outputs: tensors(outputs) };
 }
 
-/** What an arena holds, for each byte that a run has in use: pieces of many sizes leave holes. 1.2 to 1.35 with SVD-XT. */
-const arenaBytes = 1.25;
+/** Of what an arena holds to what a run has in use: pieces of many sizes leave holes. 1.2 to 1.35 with SVD-XT. */
+const arenaShare = 1.25;
+
+const known = new WeakMap<WrittenSegment, WorkspaceSize>();
+
+function sizeOf(segment: WrittenSegment): WorkspaceSize {
+  const { inputs, outputs, sizeBytes } = layOut(segment);
+  const elsewhere = new Set([...inputs.keys(), ...outputs.keys()]);
+  return { tensorBytes: sizeBytes, runBytes: Math.ceil(arenaShare * peakBufferBytes(segment.graph, elsewhere)) };
+}
 
 /** What the segments of a clip take beside weights, one after the other. */
 export function workspaceSize(segments: readonly WrittenSegment[]): WorkspaceSize {
-  const needs = segments.map((segment) => {
-    const { sizeBytes } = layOut(segment);
-    return { sizeBytes, runBytes: Math.ceil(arenaBytes * (memoryOf(segment.graph).activationBytes - sizeBytes)) };
+  const sizes = segments.map((segment) => {
+    const size = known.get(segment) ?? sizeOf(segment);
+    known.set(segment, size);
+    return size;
   });
   return {
-    tensorBytes: Math.max(...needs.map(({ sizeBytes }) => sizeBytes)),
-    runBytes: Math.max(...needs.map(({ runBytes }) => runBytes)),
+    tensorBytes: Math.max(...sizes.map(({ tensorBytes }) => tensorBytes)),
+    runBytes: Math.max(...sizes.map(({ runBytes }) => runBytes)),
   };
 }

@@ -3,21 +3,29 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Engine, Scratch } from "../../src/engine/engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { writeSegments } from "../../src/models/network.ts";
+import { type WrittenSegment, writeSegments } from "../../src/models/network.ts";
 import { vaeConfig, vaeDecoder, vaeHalf } from "../../src/models/vae.ts";
 import { scratchBytes } from "../../src/pipeline/clip-maps.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { runSegments } from "../../src/pipeline/run-segments.ts";
+import { runSegments, withWorkspace } from "../../src/pipeline/run-segments.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, permuted, readGolden } from "../support/golden.ts";
 
-const of = (engine: Engine) => ({ engine, sessions: createSessions(engine, "model") });
-
 const engine = testEngine();
-const noProgress = { onProgress: () => {}, signal: undefined };
+
+function runAll(
+  engine: Engine,
+  segments: readonly WrittenSegment[],
+  given: Float32Array,
+  frames: number,
+  onWork: (share: number) => void = () => {},
+): Promise<Float32Array> {
+  const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
+  return withWorkspace(context, segments, (inWorkspace) => runSegments(inWorkspace, segments, given, frames, onWork));
+}
 
 function open(name: string) {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
@@ -34,13 +42,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
       if (window > frames) continue;
       const segments = write.vaeDecoderSegments({ frames, window, height, width });
       const shares: number[] = [];
-      const decoded = await runSegments(
-        { ...of(engine()), ...noProgress },
-        segments,
-        latents.data,
-        frames,
-        (share) => void shares.push(share),
-      );
+      const decoded = await runAll(engine(), segments, latents.data, frames, (share) => void shares.push(share));
       const expected = permuted(golden.tensor(`output.${variant}.frames`), [0, 2, 3, 1]);
       expectClose(floatTensor(expected.shape, decoded), expected, golden.tolerance, variant);
       expect(shares).toEqual(shares.toSorted((a, b) => a - b));
@@ -57,7 +59,7 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
     const [frames, , height, width] = latents.shape as [number, number, number, number];
     const network = vaeDecoder(config, { frames: window, height, width });
     const segments = writeSegments("vae decoder", vaeHalf(vae, "decoder"), createCpuFp32Lowering, network);
-    const decoded = await runSegments({ ...of(engine()), ...noProgress }, segments, latents.data, frames, () => {});
+    const decoded = await runAll(engine(), segments, latents.data, frames);
     const expected = permuted(golden.tensor("output.frames5.frames"), [0, 2, 3, 1]);
     expectClose(floatTensor(expected.shape, decoded), expected, golden.tolerance);
   });
@@ -80,7 +82,7 @@ it("sets aside as much as was said before, and gives all of it back", async () =
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  await runSegments({ ...of(counting), ...noProgress }, segments, new Float32Array(4 * 4 * 16), 4, () => {});
+  await runAll(counting, segments, new Float32Array(4 * 4 * 16), 4);
   expect(mostBytes).toBe(scratchBytes(segments, 4));
   expect(heldBytes).toBe(0);
 });
@@ -96,13 +98,21 @@ it("gives everything back when it fails in the middle", async () => {
       held.add(scratch);
       return { ...scratch, release: async () => void held.delete(scratch) };
     },
+    async openWorkspace(...of) {
+      const workspace = await engine().openWorkspace(...of);
+      held.add(workspace);
+      const release = () => {
+        held.delete(workspace);
+        return workspace.release();
+      };
+      return { ...workspace, release };
+    },
     async load(model, options) {
       if (++runs === 5) throw new Error("enough");
       return engine().load(model, options);
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  const run = runSegments({ ...of(failing), ...noProgress }, segments, new Float32Array(256), 4, () => {});
-  await expect(run).rejects.toThrow("enough");
+  await expect(runAll(failing, segments, new Float32Array(256), 4)).rejects.toThrow("enough");
   expect(held.size).toBe(0);
 });
