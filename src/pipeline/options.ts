@@ -171,7 +171,7 @@ export const generateSchema = z
       value: "n",
       help: "frames decoded at a time: fewer takes less memory, the picture stays the same",
       group: "sampling",
-      otherwise: "as many as make a megapixel; all in mode reference",
+      otherwise: "all up to half a megapixel, of more a quarter of one; all in mode reference",
     }),
     decodeMode: z.enum(decodeModes).register(presentations, {
       flag: "decode-mode",

@@ -111,12 +111,15 @@ export function resolveSettings(
   };
 }
 
-/** Pixels of the frames that are decoded at a time. */
-const decodedPixels = 2 ** 20;
+/** A clip of so many pixels is decoded at once, in 3 GB at most with SVD's decoder. */
+const clipPixels = 2 ** 19;
+/** Frames of a larger one, at a time: windows of any size take about as long, and small ones less memory. */
+const windowPixels = 2 ** 18;
 
-/** Exactly decoded, a chunk may be of any size: one whose memory is not the most that a run takes. */
 function defaultChunkSize({ decodeMode, width, height, numFrames }: Omit<Settings, "decodeChunkSize">): number {
-  return decodeMode === "reference" ? numFrames : Math.max(1, Math.floor(decodedPixels / (width * height)));
+  const pixels = width * height;
+  if (decodeMode === "reference" || numFrames * pixels <= clipPixels) return numFrames;
+  return Math.max(1, Math.floor(windowPixels / pixels));
 }
 
 function bytesOf(maxMemory: unknown): number {

@@ -55,7 +55,7 @@ describe("settingsFromFlags", () => {
       "(a whole number from 16 to 8192, a multiple of 8; default: as the checkpoint",
     );
     expect(description("--decode-chunk-size")).toContain(
-      "(a whole number of 1 or more; default: as many as make a megapixel; all in mode reference)",
+      "(a whole number of 1 or more; default: all up to half a megapixel, of more a quarter of one; all in mode reference)",
     );
     expect(settingFlags().filter(({ description }) => description.includes("undefined"))).toEqual([]);
   });

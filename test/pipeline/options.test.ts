@@ -130,9 +130,11 @@ describe("what is in force", () => {
     expect(outputType).toBe("floats");
   });
 
-  it("decodes a megapixel at a time, or all frames as the reference does", () => {
+  it("decodes small clips at once, others a quarter of a megapixel at a time, or all frames as the reference does", () => {
     const chunk = (options: Record<string, unknown>) => resolveSettings(options, checkpoint).settings.decodeChunkSize;
-    expect(chunk({ width: 512, height: 320 })).toBe(6);
+    expect(chunk({ width: 448, height: 256, numFrames: 5 })).toBe(2);
+    expect(chunk({ width: 448, height: 256, numFrames: 4 })).toBe(4);
+    expect(chunk({ width: 512, height: 320 })).toBe(1);
     expect(chunk({ width: 128, height: 128 })).toBe(25);
     expect(chunk({ width: 8192, height: 8192 })).toBe(1);
     expect(chunk({ width: 512, height: 320, decodeChunkSize: 30 })).toBe(25);
