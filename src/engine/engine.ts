@@ -53,7 +53,7 @@ export interface WorkspaceSize {
   readonly runBytes: number;
 }
 
-export interface LoadOptions {
+interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly workspace?: Workspace | undefined;
 }

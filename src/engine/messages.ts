@@ -26,7 +26,7 @@ export interface PlacedTensor {
  * Where a run's buffers come from: from the system, one by one, from an arena of the session's own, or from the one of the
  * workspace.
  */
-export type RunMemory = "fresh" | "own" | "workspace";
+type RunMemory = "fresh" | "own" | "workspace";
 
 export interface LoadRequest {
   readonly kind: "load";
