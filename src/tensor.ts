@@ -39,6 +39,12 @@ export function ownBuffer({ buffer, byteOffset, byteLength }: ArrayBufferView): 
   return new Uint8Array(buffer, byteOffset, byteLength).slice().buffer;
 }
 
+/** The next multiple of a processor's cache line, at which another array may begin. */
+export function aligned(sizeBytes: number): number {
+  const lineBytes = 64;
+  return Math.ceil(sizeBytes / lineBytes) * lineBytes;
+}
+
 /** Empties a buffer: its memory is given back now, not when the garbage collector comes to it. */
 export function emptyBuffer(buffer: ArrayBuffer): void {
   buffer.transfer(0);

@@ -5,7 +5,8 @@ import { bytesText } from "../byte-sizes.ts";
 import { abortedError, isOutOfMemory, StillmotionError, throwIfAborted } from "../errors.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
-import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
+import { aligned, bytesPerElement, type DataType, elementCount } from "../tensor.ts";
+import { allocateBlock, type NativeBlock } from "./native-block.ts";
 import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
 import { type Handle, nativeCells, type OrtApi } from "./ort-api.ts";
 import { defaultMemory, deviceAllocator, valueOver } from "./ort-session.ts";
@@ -19,9 +20,6 @@ interface PrepareOptions {
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
 }
-
-/** A cache line. */
-const alignment = 64;
 
 /** Below this a second thread takes longer to start than to do its share. */
 const elementsPerThread = 16e6;
@@ -61,43 +59,33 @@ export async function prepareWeights(
 ): Promise<PreparedMemory> {
   throwIfAborted(options.signal);
   const { placed, sizesBytes } = layOut(weights);
-  const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
-  const blocks = new Map<Block, Handle>();
+  const blocks = new Map<Block, NativeBlock>();
   const values = nativeCells(placed.length);
-  const freeBlock = (block: Block) => {
-    const memory = blocks.get(block);
-    if (blocks.delete(block)) api.AllocatorFree(allocator, memory!);
-  };
   const free = () => {
     for (const value of values) if (value !== 0n) api.ReleaseValue(value);
-    for (const block of [...blocks.keys()]) freeBlock(block);
+    for (const block of blocks.values()) block.free();
   };
   try {
     for (const [block, sizeBytes] of Object.entries(sizesBytes) as [Block, number][]) {
       if (sizeBytes === 0) continue;
-      blocks.set(block, allocate(api, allocator, sizeBytes, options.name));
-      wantLargePages(blocks.get(block)!, sizeBytes);
+      const problem = `${options.name}: no memory for ${bytesText(sizeBytes)} of prepared weights`;
+      const memory = allocateBlock(api, sizeBytes, problem);
+      blocks.set(block, memory);
+      wantLargePages(memory.address, sizeBytes);
     }
-    const addresses = new Map(placed.map(({ name, block, offset }) => [name, blocks.get(block)! + BigInt(offset)]));
+    const addresses = new Map(
+      placed.map(({ name, block, offset }) => [name, blocks.get(block)!.address + BigInt(offset)]),
+    );
     await fill(
       api.libraryPath,
       weights.map((weight) => ({ weight, ...targetsOf(weight, addresses) })),
       options,
     );
     handOver(api, sessionOptions, placed, addresses, values);
-    return { free, freeMatrices: () => freeBlock("matrices") };
+    return { free, freeMatrices: () => blocks.get("matrices")?.free() };
   } catch (error) {
     free();
     throw error;
-  }
-}
-
-function allocate(api: OrtApi, allocator: Handle, sizeBytes: number, name: string): Handle {
-  try {
-    return api.AllocatorAlloc(allocator, sizeBytes);
-  } catch (error) {
-    const problem = `${name}: no memory for ${bytesText(sizeBytes)} of prepared weights (${(error as Error).message})`;
-    throw new StillmotionError("out-of-memory", problem, { cause: error });
   }
 }
 
@@ -105,7 +93,7 @@ function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizesBy
   const sizesBytes = { matrices: 0, others: 0 };
   const place = (name: string, dtype: DataType, shape: readonly number[], block: Block = "others"): Placed => {
     const offset = sizesBytes[block];
-    sizesBytes[block] += Math.ceil((elementCount(shape) * bytesPerElement[dtype]) / alignment) * alignment;
+    sizesBytes[block] += aligned(elementCount(shape) * bytesPerElement[dtype]);
     return { name, dtype, shape, block, offset };
   };
   const placed = weights.flatMap((weight) => {

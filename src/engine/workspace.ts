@@ -1,9 +1,9 @@
 /** What is a workspace in Node? Native memory, and an arena of ONNX Runtime's for the runs of sessions that share it. */
 import { bytesText } from "../byte-sizes.ts";
-import { StillmotionError } from "../errors.ts";
 import { emptyBuffer, type Tensor } from "../tensor.ts";
 import type { Engine } from "./engine.ts";
 import type { PlacedTensor } from "./messages.ts";
+import { allocateBlock } from "./native-block.ts";
 import { type Handle, type OrtApi, viewOfMemory } from "./ort-api.ts";
 import type { WorkerCalls } from "./worker-calls.ts";
 
@@ -24,19 +24,18 @@ export function createWorkspaces(api: OrtApi, worker: WorkerCalls): Workspaces {
   const addresses = new Map<ArrayBufferLike, Handle>();
   return {
     async open({ tensorBytes, runBytes }, { signal } = {}) {
-      const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
       const arena = runBytes > 0 ? await openArena(api, worker, runBytes, signal) : undefined;
       try {
-        const address = allocate(api, allocator, tensorBytes);
-        const tensors = viewOfMemory(address, tensorBytes);
-        addresses.set(tensors, address);
+        const block = allocateBlock(api, tensorBytes, `no memory for a workspace of ${bytesText(tensorBytes)}`);
+        const tensors = viewOfMemory(block.address, tensorBytes);
+        addresses.set(tensors, block.address);
         return {
           tensors,
           servesRuns: arena !== undefined,
           async release() {
             if (!addresses.delete(tensors)) return;
             emptyBuffer(tensors);
-            api.AllocatorFree(allocator, address);
+            block.free();
             await arena?.close();
           },
         };
@@ -77,13 +76,4 @@ async function openArena(
       withArena.delete(libraryPath);
     },
   };
-}
-
-function allocate(api: OrtApi, allocator: Handle, sizeBytes: number): Handle {
-  try {
-    return api.AllocatorAlloc(allocator, sizeBytes);
-  } catch (error) {
-    const problem = `no memory for a workspace of ${bytesText(sizeBytes)} (${(error as Error).message})`;
-    throw new StillmotionError("out-of-memory", problem, { cause: error });
-  }
 }

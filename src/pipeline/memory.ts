@@ -75,9 +75,10 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   const segments = decoderSegments(networks, settings);
   const { tensorBytes, runBytes } = workspaceSize(segments);
   const setAside = Math.min(scratchInMemoryBytes, scratchBytes(segments, frames));
-  const weights = segments.map(({ graph }) => memoryOf(graph).weightsBytes);
+  const needs = segments.map(({ graph }) => memoryOf(graph));
+  const largestBytes = Math.max(...needs.map(({ weightsBytes }) => weightsBytes));
   return {
-    weightsBytes: offload === "model" ? Math.max(...weights) : weights.reduce((sum, bytes) => sum + bytes, 0),
+    weightsBytes: offload === "model" ? largestBytes : loadedTogether(needs).weightsBytes,
     activationBytes: setAside + tensorBytes + runBytes,
   };
 }

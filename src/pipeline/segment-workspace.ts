@@ -2,10 +2,7 @@
 import type { WorkspaceSize } from "../engine/engine.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { peakBufferBytes } from "../onnx/buffers.ts";
-import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
-
-/** Of addresses, in bytes: that of a line of the processor's cache. */
-const alignment = 64;
+import { aligned, elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
 
 interface Place {
   readonly shape: readonly number[];
@@ -16,8 +13,7 @@ function layOut({ reads, writes, graph }: WrittenSegment) {
   let sizeBytes = 0;
   const place = (shape: readonly number[]): Place => {
     const offset = sizeBytes;
-    const bytes = Float32Array.BYTES_PER_ELEMENT * elementCount(shape);
-    sizeBytes += Math.ceil(bytes / alignment) * alignment;
+    sizeBytes += aligned(Float32Array.BYTES_PER_ELEMENT * elementCount(shape));
     return { shape, offset };
   };
   const inputs = new Map(reads.map(({ input, shape }) => [input, place(shape)]));

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Contestant, contest, largestDifference } from "../../bench/contest.ts";
-import { floatTensor } from "../../src/tensor.ts";
+import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 
 let folder = "";
@@ -13,13 +13,21 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** A program that notes that it ran, writes `values` as its result and reports a measurement. */
-async function contestant(name: string, values: readonly number[], tolerance?: number): Promise<Contestant> {
+async function contestant(
+  name: string,
+  values: readonly number[],
+  tolerance?: number,
+  { runSeconds = [3], more = {} }: { runSeconds?: readonly number[]; more?: Record<string, FloatTensor> } = {},
+): Promise<Contestant> {
   const [result, outputFile] = [join(folder, `${name}.result`), join(folder, "output.safetensors")];
-  await writeFile(result, encodeSafetensors({ sample: floatTensor([values.length], Float32Array.from(values)) }));
+  await writeFile(
+    result,
+    encodeSafetensors({ sample: floatTensor([values.length], Float32Array.from(values)), ...more }),
+  );
   const measurement = {
     loadSeconds: 1,
     warmUpSeconds: 2,
-    runSeconds: [3],
+    runSeconds,
     runCpuSeconds: [4],
     peakBytes: 5,
     versions: {},
@@ -63,6 +71,19 @@ it("takes any result of a side that has no tolerance, and says how far it is", a
   const [, other] = await contest([await contestant("first", [3, 4]), await contestant("other", [3, 9])], silent);
   expect(other!.difference).toBe(1);
   expect(other!.results.sample!.data).toEqual(Float32Array.of(3, 9));
+});
+
+it("compares what a first side without runs has, and no more than that only there", async () => {
+  const more = { run: floatTensor([1]) };
+  const other = await contestant("other", [1, 2, 2.0003], 1e-3, { more });
+  const [, agreed] = await contest(
+    [await contestant("first", [1, 2, 2], undefined, { runSeconds: [] }), other],
+    silent,
+  );
+  expect(agreed!.difference).toBeCloseTo(1e-4, 6);
+  expect(Object.keys(agreed!.results)).toEqual(expect.arrayContaining(["run", "sample"]));
+  const strict = contest([await contestant("first", [1, 2, 2]), other], silent);
+  await expect(strict).rejects.toThrow("results are run, sample, expected sample");
 });
 
 it("ends with what a program said that failed", async () => {
