@@ -9,7 +9,9 @@ import { parseArgs } from "node:util";
 import { createNodeEngine } from "../src/engine/node-engine.ts";
 import type { WeightStorage } from "../src/lowering/parameter.ts";
 import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/pipeline/dtypes.ts";
+import { withUnets } from "../src/pipeline/evaluate-unet.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
+import { createSessions } from "../src/pipeline/sessions.ts";
 import { openCheckpoint } from "../src/weights/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
@@ -30,13 +32,13 @@ const once = await engine.load(write.conditioning({ frames }).model);
 const { conditioning } = await once.run({ image_embedding: image_embedding! });
 await once.release();
 const inputs = { ...others, conditioning: conditioning! };
-const session = await engine.load(write.unet({ frames, height, width }).model);
-const loadSeconds = stopwatch.elapsed();
-
-let result = await session.run(inputs);
-const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
-for (let run = 0; run < Number(values.runs); run++) result = await stopwatch.run(() => session.run(inputs));
-
-await writeFile(outputFile, encodeSafetensors({ sample: result.sample! }));
-printMeasurement(stopwatch, { loadSeconds, warmUpSeconds });
+const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
+await withUnets(context, [write.unet({ frames, height, width })], async ([session]) => {
+  const loadSeconds = stopwatch.elapsed();
+  let result = await session!.run(inputs);
+  const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
+  for (let run = 0; run < Number(values.runs); run++) result = await stopwatch.run(() => session!.run(inputs));
+  await writeFile(outputFile, encodeSafetensors({ sample: result.sample! }));
+  printMeasurement(stopwatch, { loadSeconds, warmUpSeconds });
+});
 await engine.dispose();

@@ -26,6 +26,14 @@ export function memoryOf(graph: Graph): GraphMemory {
   return memory;
 }
 
+/** Of graphs that are loaded at the same time and run one after the other. */
+export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
+  return {
+    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
+    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
+  };
+}
+
 function measure(graph: Graph): GraphMemory {
   const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
   const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));

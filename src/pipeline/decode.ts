@@ -2,11 +2,14 @@
 import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
 import type { WrittenSegment } from "../models/network.ts";
+import { memoryOf } from "../onnx/memory.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
-import { runSegments, withWorkspace } from "./run-segments.ts";
+import { runSegments } from "./run-segments.ts";
+import { workspaceSize } from "./segment-workspace.ts";
+import { withWorkspace } from "./shared-workspace.ts";
 import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
 
 /** Whether frames that are not decoded together are decoded as if they were, or each chunk by itself as in the reference. */
@@ -94,7 +97,8 @@ async function decodeInWindows(
   };
   const ofSegments: StageContext = { ...context, onProgress: onSegment };
   try {
-    await withWorkspace(ofSegments, segments, async (inWorkspace) => {
+    const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
+    await withWorkspace(ofSegments, workspaceSize(segments), weightsBytes, async (inWorkspace) => {
       for (let clip = 0; clip < clips; clip++) {
         const onWork = (share: number) => tell(Math.floor((clip + share) * frames));
         const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);

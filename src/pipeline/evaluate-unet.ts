@@ -1,12 +1,27 @@
 /** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
 import type { Session } from "../engine/engine.ts";
+import type { WrittenNetwork } from "../models/network.ts";
+import { loadedTogether, memoryOf } from "../onnx/memory.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Halves } from "./guidance.ts";
+import { withWorkspace } from "./shared-workspace.ts";
+import { type StageContext, withSessions } from "./stages.ts";
 
 export type UnetInputs = Readonly<Record<string, FloatTensor>>;
 
 /** One evaluation of one clip: its inputs, and the sample for each half of them. Evaluations of a run never overlap. */
 export type EvaluateUnet = (clip: number, inputs: Halves<UnetInputs>) => Promise<Halves<Float32Array>>;
+
+/** Loads the networks that `unetsOf` gives, whose runs share their memory. */
+export function withUnets<Result>(
+  context: StageContext,
+  unets: readonly WrittenNetwork[],
+  use: (sessions: readonly Session[]) => Promise<Result>,
+): Promise<Result> {
+  const { weightsBytes, activationBytes } = loadedTogether(unets.map(({ graph }) => memoryOf(graph)));
+  const size = { tensorBytes: 0, runBytes: activationBytes };
+  return withWorkspace(context, size, weightsBytes, (inWorkspace) => withSessions(inWorkspace, "unet", unets, use));
+}
 
 interface Running {
   readonly signal?: AbortSignal | undefined;

@@ -1,6 +1,6 @@
 /** How much memory does each stage of a run take? Judged from the graphs, before any weight is read. */
 import { scratchInMemoryBytes } from "../engine/engine.ts";
-import { type GraphMemory, memoryOf } from "../onnx/memory.ts";
+import { type GraphMemory, loadedTogether, memoryOf } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { decoderSegments, isWindowed } from "./decode.ts";
@@ -80,14 +80,6 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   return {
     weightsBytes: offload === "model" ? largestBytes : loadedTogether(needs).weightsBytes,
     activationBytes: setAside + tensorBytes + runBytes,
-  };
-}
-
-/** Of networks that are loaded at the same time and run one after the other. */
-function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
-  return {
-    weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
-    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
   };
 }
 

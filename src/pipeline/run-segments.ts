@@ -1,40 +1,14 @@
 /** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
-import type { Session, Workspace } from "../engine/engine.ts";
+import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
-import { memoryOf } from "../onnx/memory.ts";
 import { countMultiplications } from "../onnx/work.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
-import { mapTensors, workspaceSize } from "./segment-workspace.ts";
-import { type StageContext, withSession } from "./stages.ts";
-
-/** The sessions of all segments share a workspace. */
-export interface SegmentContext extends StageContext {
-  readonly workspace: Workspace;
-}
-
-/** Opens a workspace for the segments, for as many clips as `use` runs. */
-export async function withWorkspace<Result>(
-  context: StageContext,
-  segments: readonly WrittenSegment[],
-  use: (context: SegmentContext) => Promise<Result>,
-): Promise<Result> {
-  const { engine, sessions, signal } = context;
-  const { tensorBytes, runBytes } = workspaceSize(segments);
-  const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
-  // Near the end of memory ONNX Runtime would keep the last of it, and leave none for anybody else.
-  const isAmple = engine.availableMemoryBytes() > 3 * (tensorBytes + runBytes + weightsBytes);
-  // Sessions that stay loaded outlive the workspace.
-  const servesRuns = isAmple && sessions.offload === "model";
-  const workspace = await engine.openWorkspace({ tensorBytes, runBytes: servesRuns ? runBytes : 0 }, { signal });
-  try {
-    return await use({ ...context, workspace });
-  } finally {
-    await workspace.release();
-  }
-}
+import { mapTensors } from "./segment-workspace.ts";
+import type { WorkspaceContext } from "./shared-workspace.ts";
+import { withSession } from "./stages.ts";
 
 /** A clip on its way through the segments. */
 interface Passage {
@@ -52,7 +26,7 @@ interface Passage {
  * @returns all frames of the map that the last segment writes
  */
 export async function runSegments(
-  context: SegmentContext,
+  context: WorkspaceContext,
   segments: readonly WrittenSegment[],
   given: Float32Array,
   frames: number,
@@ -104,7 +78,7 @@ export function windowOf({ reads }: WrittenSegment): number {
  * alone: their place may hold the next map already.
  */
 async function runWindow(
-  { signal, workspace }: SegmentContext,
+  { signal, workspace }: WorkspaceContext,
   session: Session,
   segment: WrittenSegment,
   { frames, maps, statistics }: Passage,

@@ -22,7 +22,7 @@ import {
   unetLowering,
   type weightStorages,
 } from "./dtypes.ts";
-import { evaluateUnet } from "./evaluate-unet.ts";
+import { evaluateUnet, withUnets } from "./evaluate-unet.ts";
 import { type LoraSource, readLoras } from "./loras.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
@@ -42,7 +42,7 @@ import {
 import { assertFitsInMemory, fittingSettings, type Room, roomFor, whereMemoryRanOut } from "./room.ts";
 import { samplingOf } from "./sampling.ts";
 import { createSessions, type Offload, offloads, type Sessions } from "./sessions.ts";
-import { type ProgressEvent, type StageContext, withSessions } from "./stages.ts";
+import type { ProgressEvent, StageContext } from "./stages.ts";
 import { type SmallerNetworks, suggestion } from "./suggestion.ts";
 
 /** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
@@ -407,7 +407,7 @@ export class StableVideoDiffusionPipeline {
     const perImage = await conditionImages(context, networks, encoded, { numFrames, isGuided });
     const conditionings = perImage.flatMap((each) => Array.from({ length: numVideosPerPrompt }, () => each));
 
-    return withSessions(context, "unet", unetsOf(networks, settings), async (sessions) => {
+    return withUnets(context, unetsOf(networks, settings), async (sessions) => {
       const steps = denoise({
         ...sampling,
         evaluate: evaluateUnet(sessions, settings.cacheInterval, context),

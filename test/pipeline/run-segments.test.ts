@@ -7,8 +7,10 @@ import { type WrittenSegment, writeSegments } from "../../src/models/network.ts"
 import { vaeConfig, vaeDecoder, vaeHalf } from "../../src/models/vae.ts";
 import { scratchBytes } from "../../src/pipeline/clip-maps.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { runSegments, withWorkspace } from "../../src/pipeline/run-segments.ts";
+import { runSegments } from "../../src/pipeline/run-segments.ts";
+import { workspaceSize } from "../../src/pipeline/segment-workspace.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
+import { withWorkspace } from "../../src/pipeline/shared-workspace.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
@@ -24,7 +26,9 @@ function runAll(
   onWork: (share: number) => void = () => {},
 ): Promise<Float32Array> {
   const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
-  return withWorkspace(context, segments, (inWorkspace) => runSegments(inWorkspace, segments, given, frames, onWork));
+  return withWorkspace(context, workspaceSize(segments), 0, (inWorkspace) =>
+    runSegments(inWorkspace, segments, given, frames, onWork),
+  );
 }
 
 function open(name: string) {

@@ -1,0 +1,103 @@
+/** Do the runs of a stage's sessions share their memory, and when do they not? */
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Engine, Workspace, WorkspaceSize } from "../../src/engine/engine.ts";
+import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { createImage } from "../../src/image/image.ts";
+import type { Offload } from "../../src/pipeline/sessions.ts";
+import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+
+const picture = createImage(
+  90,
+  60,
+  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
+);
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createNodeEngine({ threads: 2 });
+});
+afterAll(() => engine.dispose());
+
+interface Opened {
+  readonly size: WorkspaceSize;
+  readonly servesRuns: boolean;
+  /** Networks in it, in the order of their loading, and its release. */
+  readonly events: string[];
+}
+
+/** What one clip opens and loads. */
+async function workspacesOf(options: {
+  offload?: Offload;
+  availableBytes?: number;
+  decodes?: boolean;
+}): Promise<Opened[]> {
+  const { offload = "model", availableBytes, decodes = false } = options;
+  const opened = new Map<Workspace, Opened>();
+  const watched: Engine = {
+    ...engine,
+    availableMemoryBytes: () => availableBytes ?? engine.availableMemoryBytes(),
+    async openWorkspace(size, options) {
+      const workspace = await engine.openWorkspace(size, options);
+      const events: string[] = [];
+      const release = () => {
+        events.push("released");
+        return workspace.release();
+      };
+      const lent = { ...workspace, release };
+      opened.set(lent, { size, servesRuns: workspace.servesRuns, events });
+      return lent;
+    },
+    async load(model, options) {
+      const session = await engine.load(model, options);
+      const events = options?.workspace && opened.get(options.workspace)?.events;
+      if (!events) return session;
+      events.push(`load ${model.name}`);
+      const release = () => {
+        events.push(`release ${model.name}`);
+        return session.release();
+      };
+      return { ...session, release };
+    },
+    dispose: async () => {},
+  };
+  const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
+  const pipe = new StableVideoDiffusionPipeline(checkpoint, watched, { offload });
+  const size = {
+    width: 48,
+    height: 32,
+    numFrames: 3,
+    numInferenceSteps: 2,
+    cacheInterval: 2,
+    decodeChunkSize: 1,
+    seed: 4,
+  };
+  await pipe.generate(picture, { ...size, outputType: decodes ? "images" : "latents" });
+  return [...opened.values()];
+}
+
+it("both networks of the UNet run in one workspace, which is there as long as they are", async () => {
+  const [ofUnet, ...others] = await workspacesOf({});
+  expect(others).toEqual([]);
+  expect(ofUnet!.servesRuns).toBe(true);
+  expect(ofUnet!.events).toEqual(["load unet", "load unet", "release unet", "release unet", "released"]);
+});
+
+it("the decoder's segments run in another one, after the UNet's is released", async () => {
+  const [ofUnet, ofDecoder, ...others] = await workspacesOf({ decodes: true });
+  expect(others).toEqual([]);
+  expect([ofUnet!.servesRuns, ofDecoder!.servesRuns]).toEqual([true, true]);
+  expect(ofDecoder!.events.at(0)).toBe("load vae decoder, segment 1");
+  expect(ofDecoder!.events.at(-1)).toBe("released");
+});
+
+it.each([
+  ["networks stay loaded, which outlive it", { offload: "none" }],
+  ["there is little memory, of which it would keep the last", { availableBytes: 90e6 }],
+] as const)("runs take their own memory where %s", async (_, options) => {
+  const opened = await workspacesOf({ ...options, decodes: options.offload === "none" });
+  expect(opened.map(({ servesRuns }) => servesRuns)).toEqual(opened.map(() => false));
+  expect(opened.length).toBeGreaterThan(0);
+  expect(opened.every(({ size }) => size.runBytes === 0)).toBe(true);
+});
