@@ -93,10 +93,10 @@ it("the decoder's segments run in another one, after the UNet's is released", as
 });
 
 it.each([
-  ["networks stay loaded, which outlive it", { offload: "none" }],
-  ["there is little memory, of which it would keep the last", { availableBytes: 90e6 }],
+  ["networks stay loaded, which outlive it", { offload: "none", decodes: true }],
+  ["there is little memory, of which it would keep the last", { availableBytes: 90e6, decodes: false }],
 ] as const)("runs take their own memory where %s", async (_, options) => {
-  const opened = await workspacesOf({ ...options, decodes: options.offload === "none" });
+  const opened = await workspacesOf(options);
   expect(opened.map(({ servesRuns }) => servesRuns)).toEqual(opened.map(() => false));
   expect(opened.length).toBeGreaterThan(0);
   expect(opened.every(({ size }) => size.runBytes === 0)).toBe(true);
