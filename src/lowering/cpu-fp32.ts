@@ -4,7 +4,7 @@ import * as ops from "../onnx/ops.ts";
 import { elementCount, sameShape } from "../tensor.ts";
 import { reshaped, rows, type Weight } from "../weights/view.ts";
 import { attendAcrossItems } from "./attention-across-items.ts";
-import { commonStorage, firstStorage, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
+import { commonStorage, firstStorage, itemsOf, repeated, type StoredValue, stored, writtenBy } from "./cpu-values.ts";
 import { evenParts } from "./even-parts.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
 import type { Activation, Lowering, Padding, Value } from "./lowering.ts";
@@ -129,12 +129,6 @@ export function createCpuLowering(
     return value(x.shape, storage, operation(edge));
   }
 
-  /** Items `start` to `end` (exclusive) of the first axis. */
-  function itemsOf(x: Value, start: number, end: number): Value {
-    const storage = itemsFirst(x);
-    return value(x.shape.with(0, end - start), storage, ops.slice(stored(x, storage), 0, start, end));
-  }
-
   const lowering: Lowering = {
     input: (name, shape) => value(shape, "last", addInput(graph, name, "float32", shape)),
     output: (name, x) => addOutput(graph, name, stored(x, "last")),
@@ -189,7 +183,7 @@ export function createCpuLowering(
     groupNorm(x, weight, bias, { groups, eps, over, activation }) {
       const storage = x.shape.length === 3 ? "last" : over === "clip" ? "clip" : "first";
       const normalise = storage === "last" ? normaliseTokens : normalisePlanes;
-      const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), groups, eps);
+      const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), { groups, eps });
       return value(x.shape, storage, activation ? activate(normalised, activation) : normalised);
     },
 
@@ -232,11 +226,7 @@ export function createCpuLowering(
       return value(values[0]!.shape.with(axis, total), storage, joined);
     },
 
-    repeat(x, count) {
-      const storage = itemsFirst(x);
-      const edge = stored(x, storage);
-      return value(x.shape.with(0, count), storage, ops.expand(edge, edge.shape.with(0, count)));
-    },
+    repeat: repeated,
 
     select(x, axis, start, count = 1) {
       const items = ops.slice(stored(x, "last"), axis, start, start + count);
@@ -246,18 +236,16 @@ export function createCpuLowering(
     itemByItem(values, widest, write) {
       const items = values[0]!.shape[0]!;
       const count = Math.ceil(items / Math.max(1, Math.floor(cachedNumbers / widest)));
-      if (count === 1) return write(values);
+      if (count === 1) return [...write(values)];
       windows *= count;
-      const parts = evenParts(items, count).map(({ start, end }) =>
-        write(values.map((each) => itemsOf(each, start, end))),
-      );
+      const windowResults = evenParts(items, count).map(({ start, end }) => {
+        return { start, end, results: write(values.map((each) => itemsOf(each, start, end))) };
+      });
       windows /= count;
-      const storage = itemsFirst(parts[0]!);
-      const joined = ops.concat(
-        parts.map((part) => stored(part, storage)),
-        0,
-      );
-      return value(parts[0]!.shape.with(0, items), storage, joined);
+      return windowResults[0]!.results.map(({ shape }, index): StoredValue => {
+        const parts = windowResults.map(({ results, ...range }) => ({ ...range, value: results[index]! }));
+        return { lowering, shape: shape.with(0, items), edges: {}, parts };
+      });
     },
 
     exactly: (values, write) => write(values),
@@ -269,12 +257,6 @@ export function createCpuLowering(
     },
   };
   return Object.assign(lowering, change({ ...lowering }));
-}
-
-/** A storage of the value in which its items are the first axis; a clip's frames are not. */
-function itemsFirst(x: Value): Storage {
-  const [made] = firstStorage(x);
-  return made === "clip" ? "first" : made;
 }
 
 export function activate(x: Edge, kind: Activation): Edge {

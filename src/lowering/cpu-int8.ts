@@ -76,10 +76,10 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
       groupNorm(x, weight, bias, { groups, eps, over, activation }) {
         const channels = x.shape.at(-1)!;
-        const items = over === "clip" ? 1 : x.shape[0]!;
+        const frames = x.shape[0]!;
+        const [items, parts] = over === "clip" ? [1, frames] : [frames, 1];
         const tokens = ops.reshape(stored(x, "last"), [items, elementCount(x.shape) / (items * channels), channels]);
-        const [scale, offset] = [parameter(weight), parameter(bias)];
-        const normalised = normaliseTokens(tokens, scale, offset, groups, eps);
+        const normalised = normaliseTokens(tokens, parameter(weight), parameter(bias), { groups, eps, parts });
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
       },
 

@@ -99,11 +99,12 @@ export interface Lowering {
   select(x: Value, axis: number, start: number, count?: number): Value;
   /**
    * What `write` makes of values with as many items on their first axis, where no item needs another. A lowering may have
-   * some items done before the next ones, so that what lies in between stays small.
+   * some items done before the next ones, so that what lies in between stays small. Results that go into `itemByItem` again,
+   * with the same `widest`, go there as they are, without being put together.
    *
-   * @param widest numbers in the largest map that `write` makes of one item
+   * @param widest numbers in the largest map that is made of one item
    */
-  itemByItem(values: readonly Value[], widest: number, write: (values: readonly Value[]) => Value): Value;
+  itemByItem(values: readonly Value[], widest: number, write: (values: readonly Value[]) => readonly Value[]): Value[];
   /** What `write` makes of values, computed as exactly as in fp32 even where the rest of the network is not. */
   exactly(values: readonly Value[], write: (values: readonly Value[]) => Value): Value;
   /** Each pixel becomes 2 x 2; then cropped to (height, width) where the size was odd. */

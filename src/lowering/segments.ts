@@ -238,7 +238,7 @@ export function segmentsOf(
       return valueOfFrames({ home: current, made });
     },
 
-    itemByItem: (values, _, write) => write(values), // a segment has few frames at a time as it is
+    itemByItem: (values, _, write) => [...write(values)], // a segment has few frames at a time as it is
 
     input: refused("input"),
     outputPlanes: refused("outputPlanes"),

@@ -4,27 +4,24 @@ import type { Weights } from "../weights/view.ts";
 import { type Bias, linear } from "./linear.ts";
 
 /**
- * Multi-head self-attention with the output projection; q, k and v have as many channels as x.
+ * Multi-head self-attention among the tokens of each item, with the output projection.
  *
- * @param bias that of their projections: the VAE has one, the UNet none
- * @param among the tokens of each item of x, or its items at each token
+ * @param bias that of the other projections: the VAE has one, the UNet none
  */
-export function selfAttention(
-  w: Weights,
-  x: Value,
-  heads: number,
-  bias: Bias,
-  among: "tokens" | "items" = "tokens",
-): Value {
-  const channels = x.shape.at(-1)!;
-  const [q, k, v] = ["to_q", "to_k", "to_v"].map((name) => linear(w.at(name), x, channels, bias)) as [
-    Value,
-    Value,
-    Value,
-  ];
-  const { attention, attentionAcrossItems } = x.lowering;
-  const attended = (among === "tokens" ? attention : attentionAcrossItems)(q, k, v, heads);
-  return linear(w.at("to_out.0"), attended, channels);
+export function selfAttention(w: Weights, x: Value, heads: number, bias: Bias): Value {
+  const [q, k, v] = queriesKeysValues(w, x, bias);
+  return attentionOutput(w, x.lowering.attention(q, k, v, heads));
+}
+
+/** What attention works on; each has as many channels as x. */
+export function queriesKeysValues(w: Weights, x: Value, bias: Bias): [q: Value, k: Value, v: Value] {
+  const project = (name: string) => linear(w.at(name), x, x.shape.at(-1)!, bias);
+  return [project("to_q"), project("to_k"), project("to_v")];
+}
+
+/** The output projection. */
+export function attentionOutput(w: Weights, attended: Value): Value {
+  return linear(w.at("to_out.0"), attended, attended.shape.at(-1)!);
 }
 
 /**

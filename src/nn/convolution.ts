@@ -30,15 +30,17 @@ export function temporalConv(w: Weights, x: Value, outputs: number, gain?: Value
 /** Halves height and width, rounding up. The VAE pads below and right only, the UNet on every side. */
 export function downsample(w: Weights, x: Value, padding: Padding): Value {
   const [, height, width, channels] = x.shape as [number, number, number, number];
-  return x.lowering.itemByItem([x], height * width * channels, ([each]) =>
+  const [halved] = x.lowering.itemByItem([x], height * width * channels, ([each]) => [
     conv2d(w.at("conv"), each!, channels, { stride: 2, padding }),
-  );
+  ]);
+  return halved!;
 }
 
 /** Doubles height and width, or brings them to the size given, then convolves. */
 export function upsample(w: Weights, x: Value, height = 2 * x.shape[1]!, width = 2 * x.shape[2]!): Value {
   const channels = x.shape[3]!;
-  return x.lowering.itemByItem([x], height * width * channels, ([each]) =>
+  const [doubled] = x.lowering.itemByItem([x], height * width * channels, ([each]) => [
     conv2d(w.at("conv"), each!.lowering.upsampleNearest(each!, height, width), channels),
-  );
+  ]);
+  return doubled!;
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { StoredValue } from "../../src/lowering/cpu-values.ts";
+import { stored } from "../../src/lowering/cpu-values.ts";
 import {
   convolveFrameTiles,
   convolveTiles,
@@ -120,11 +120,11 @@ describe("the fp32 lowering", () => {
       let graph: Graph | undefined;
       const { y } = await evaluate(engine(), weights, ({ w, lowering, map }) => {
         const [kernel, offset] = [w.tensor("weight", weight.shape), w.tensor("bias", bias.shape)];
-        const result = lowering.itemByItem([map(x)], (4.2e6 * windows) / frames, ([each]) =>
+        const [result] = lowering.itemByItem([map(x)], (4.2e6 * windows) / frames, ([each]) => [
           lowering.conv2d(each!, kernel, offset, { stride: 1, padding: [1, 1, 1, 1] }),
-        );
-        ({ graph } = (result as StoredValue).edges.first!);
-        return { y: result };
+        ]);
+        ({ graph } = stored(result!, "first"));
+        return { y: result! };
       });
       expect(graph!.nodes.filter(({ operator }) => operator === "Conv")).toHaveLength(windows);
       const readers = [...graph!.initializers.keys()]

@@ -6,7 +6,7 @@ import type { Value } from "../../src/lowering/lowering.ts";
 import { conditioningRows, type ReadRows } from "../../src/models/blocks/conditioning-rows.ts";
 import { resnetBlock, spatioTemporalResBlock } from "../../src/models/blocks/resnet.ts";
 import { mixShare, remainingShare } from "../../src/models/blocks/time-mixer.ts";
-import { spatialBlock, spatioTemporalTransformer, temporalBlock } from "../../src/models/blocks/transformer.ts";
+import { blendedTemporalBlock, spatialBlock, spatioTemporalTransformer } from "../../src/models/blocks/transformer.ts";
 import { downBlock, midBlock, upBlock } from "../../src/models/blocks/unet-blocks.ts";
 import { type ClipVisionConfig, clipEmbeddings, clipLayer } from "../../src/models/clip-vision.ts";
 import { unetConfig } from "../../src/models/unet.ts";
@@ -126,19 +126,18 @@ const blocks: Record<string, Block> = {
     return lowering.blend(spatial, temporal, share);
   },
   BasicTransformerBlock: (bench, clip) =>
-    spatialBlock(
-      bench.w,
-      bench.value(clip.input("hidden_states")),
-      readRows(bench, clip),
-      clip.config.num_attention_heads as number,
-    ),
-  TemporalBasicTransformerBlock: (bench, clip) =>
-    temporalBlock(
-      bench.w,
-      bench.value(clip.input("hidden_states")),
-      readRows(bench, clip),
-      clip.config.num_attention_heads as number,
-    ),
+    spatialBlock(bench.w, bench.value(clip.input("hidden_states")), readRows(bench, clip), {
+      heads: clip.config.num_attention_heads as number,
+    }),
+  TemporalBasicTransformerBlock(bench, clip) {
+    const x = bench.value(clip.input("hidden_states"));
+    const [frames, , channels] = x.shape as [number, number, number];
+    // Its blend and its positions are tested with the transformer.
+    const positions = bench.lowering.constant([frames, 1, channels], new Float32Array(frames * channels));
+    const share = bench.lowering.constant([1], Float32Array.of(0));
+    const heads = clip.config.num_attention_heads as number;
+    return blendedTemporalBlock(bench.w, x, { positions, share }, readRows(bench, clip), { heads });
+  },
   TransformerSpatioTemporalModel: (bench, clip) =>
     spatioTemporalTransformer(bench.w, bench.map(clip.input("hidden_states")), readRows(bench, clip), {
       heads: clip.config.num_attention_heads as number,

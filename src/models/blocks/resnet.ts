@@ -15,14 +15,15 @@ export function resnetBlock(w: Weights, parts: readonly Value[], outputs: number
   const [, height, width] = parts[0]!.shape as [number, number, number];
   const inputs = parts.reduce((sum, { shape }) => sum + shape[3]!, 0);
   const timeRow = time && timeProjection(w, time, outputs);
-  return itemByItem(parts, height * width * Math.max(inputs, outputs), (each) => {
+  const [result] = itemByItem(parts, height * width * Math.max(inputs, outputs), (each) => {
     const x = each.length === 1 ? each[0]! : concat(each, 3);
     let h = conv2d(w.at("conv1"), groupNorm(w.at("norm1"), x, { eps, activation: "silu" }), outputs);
     if (timeRow) h = add(h, timeRow);
     h = conv2d(w.at("conv2"), groupNorm(w.at("norm2"), h, { eps, activation: "silu" }), outputs);
     const skip = inputs === outputs ? x : conv2d(w.at("conv_shortcut"), x, outputs, { kernel: 1 });
-    return add(skip, h);
+    return [add(skip, h)];
   });
+  return result!;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** How is the transformer of a UNet level written: attention among the pixels of a frame, then among a pixel's frames? */
 import type { Value } from "../../lowering/lowering.ts";
-import { selfAttention } from "../../nn/attention.ts";
+import { attentionOutput, queriesKeysValues, selfAttention } from "../../nn/attention.ts";
 import { feedForward } from "../../nn/feed-forward.ts";
 import { linear } from "../../nn/linear.ts";
 import { groupNorm, layerNorm } from "../../nn/norm.ts";
@@ -15,28 +15,29 @@ export function spatioTemporalTransformer(
   readRows: ReadRows,
   options: { heads: number; layers: number; feedForwardPieces?: number | undefined },
 ): Value {
-  const { add, blend, itemByItem, reshape } = x.lowering;
+  const { add, itemByItem, reshape } = x.lowering;
   const [frames, height, width, channels] = x.shape as [number, number, number, number];
 
   const tokens = reshape(x, [frames, height * width, channels]); // (frames, tokens, channels)
-  let h = itemByItem([tokens], height * width * channels, ([each]) =>
+  let [h] = itemByItem([tokens], hiddenNumbers(tokens), ([each]) => [
     linear(w.at("proj_in"), groupNorm(w.at("norm"), each!, { eps: 1e-6 }), channels),
-  );
+  ]);
   const positions = reshape(readRows(w.at("time_pos_embed"), [frames, channels]), [frames, 1, channels]);
   const share = mixShare(w.at("time_mixer"), x);
-  const { heads, feedForwardPieces } = options;
   for (let layer = 0; layer < options.layers; layer++) {
-    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h, readRows, heads, feedForwardPieces);
-    const temporal = temporalBlock(
-      w.at("temporal_transformer_blocks").at(layer),
-      add(spatial, positions),
-      readRows,
-      heads,
-      feedForwardPieces,
-    );
-    h = blend(spatial, temporal, share);
+    const spatial = spatialBlock(w.at("transformer_blocks").at(layer), h!, readRows, options);
+    const temporal = w.at("temporal_transformer_blocks").at(layer);
+    h = blendedTemporalBlock(temporal, spatial, { positions, share }, readRows, options);
   }
-  return reshape(add(linear(w.at("proj_out"), h, channels), tokens), x.shape);
+  const [result] = itemByItem([h!, tokens], hiddenNumbers(tokens), ([each, given]) => [
+    add(linear(w.at("proj_out"), each!, channels), given!),
+  ]);
+  return reshape(result!, x.shape);
+}
+
+interface BlockOptions {
+  readonly heads: number;
+  readonly feedForwardPieces?: number | undefined;
 }
 
 /** diffusers' `BasicTransformerBlock`. */
@@ -44,37 +45,45 @@ export function spatialBlock(
   w: Weights,
   x: Value,
   readRows: ReadRows,
-  heads: number,
-  feedForwardPieces?: number | undefined,
+  { heads, feedForwardPieces }: BlockOptions,
 ): Value {
   const { add, itemByItem } = x.lowering;
   const crossAttended = crossAttention(w, x, readRows);
-  return itemByItem([x], hiddenNumbers(x), ([frame]) => {
+  const [result] = itemByItem([x], hiddenNumbers(x), ([frame]) => {
     let h = add(frame!, selfAttention(w.at("attn1"), layerNorm(w.at("norm1"), frame!), heads, "without bias"));
     h = add(h, crossAttended);
-    return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+    return [add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces))];
   });
+  return result!;
 }
 
-/** diffusers' `TemporalBasicTransformerBlock`. */
-export function temporalBlock(
+/**
+ * diffusers' `TemporalBasicTransformerBlock` of a map and the positions of its frames (frames, 1, channels), blended with
+ * that map.
+ *
+ * @param share of the map in the blend
+ */
+export function blendedTemporalBlock(
   w: Weights,
   x: Value,
+  { positions, share }: { positions: Value; share: Value },
   readRows: ReadRows,
-  heads: number,
-  feedForwardPieces?: number | undefined,
+  { heads, feedForwardPieces }: BlockOptions,
 ): Value {
-  const { add, itemByItem } = x.lowering;
-  const entered = itemByItem([x], hiddenNumbers(x), ([frame]) =>
-    add(frame!, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), frame!), feedForwardPieces)),
-  );
-  const normed = layerNorm(w.at("norm1"), entered);
-  const attended = selfAttention(w.at("attn1"), normed, heads, "without bias", "items");
+  const { add, attentionAcrossItems, blend, itemByItem } = x.lowering;
   const crossAttended = crossAttention(w, x, readRows);
-  return itemByItem([entered, attended], hiddenNumbers(x), ([before, added]) => {
-    const h = add(add(before!, added!), crossAttended);
-    return add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+  const [entered, q, k, v] = itemByItem([x, positions], hiddenNumbers(x), ([spatial, position]) => {
+    const frame = add(spatial!, position!);
+    const h = add(frame, feedForward(w.at("ff_in"), layerNorm(w.at("norm_in"), frame), feedForwardPieces));
+    return [h, ...queriesKeysValues(w.at("attn1"), layerNorm(w.at("norm1"), h), "without bias")];
+  }) as [Value, Value, Value, Value];
+  const attended = attentionAcrossItems(q, k, v, heads);
+  const [result] = itemByItem([x, entered, attended], hiddenNumbers(x), ([spatial, before, frame]) => {
+    const h = add(add(before!, attentionOutput(w.at("attn1"), frame!)), crossAttended);
+    const temporal = add(h, feedForward(w.at("ff"), layerNorm(w.at("norm3"), h), feedForwardPieces));
+    return [blend(spatial!, temporal, share)];
   });
+  return result!;
 }
 
 /** Of an item's tokens in the hidden layer of a feed-forward. */
