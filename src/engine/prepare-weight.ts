@@ -3,8 +3,8 @@ import {
   conversionOf,
   type LowRankSum,
   type PreparedWeight,
-  type StoredWeight,
   sumOfAdditions,
+  tapSumsOf,
   transpositions,
 } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
@@ -30,13 +30,14 @@ export interface Preparer {
 /** How many numbers are worked on at once: 2 MB in fp32. */
 const elementsTogether = 512 * 1024;
 
-/** (outputs, inputs, taps) of a weight, and how many outputs are worked on at once. */
-function sizesOf({ shape }: StoredWeight) {
-  const [outputs, inputs = 1, ...kernel] = shape as [number, ...number[]];
-  const taps = elementCount(kernel);
-  const perOutput = inputs * taps;
-  const together = Math.min(outputs, Math.max(1, Math.floor(elementsTogether / perOutput)));
-  return { outputs, inputs, taps, perOutput, together };
+/** (outputs, inputs, taps) of what is made of a weight, and how many outputs are worked on at once. */
+function sizesOf(weight: PreparedWeight) {
+  const [outputs, inputs = 1, ...kernel] = weight.source.shape as [number, ...number[]];
+  const storedTaps = elementCount(kernel);
+  const taps = tapSumsOf(weight)?.length ?? storedTaps;
+  const [storedPerOutput, perOutput] = [inputs * storedTaps, inputs * taps];
+  const together = Math.min(outputs, Math.max(1, Math.floor(elementsTogether / storedPerOutput)));
+  return { outputs, inputs, taps, storedPerOutput, perOutput, together };
 }
 
 /**
@@ -49,10 +50,11 @@ export function createPreparer(
   graphs: ReadonlyMap<string, Uint8Array>,
   weights: readonly PreparedWeight[],
 ): Preparer {
-  const sizes = weights.map(({ source }) => sizesOf(source));
+  const sizes = weights.map(sizesOf);
+  const largestStored = Math.max(...sizes.map(({ together, storedPerOutput }) => together * storedPerOutput));
   const largestBlock = Math.max(...sizes.map(({ together, perOutput }) => together * perOutput));
   const largestWeight = Math.max(...sizes.map(({ outputs, perOutput }) => outputs * perOutput));
-  const storedBlock = new Uint8Array(largestBlock * bytesPerElement.float32);
+  const storedBlock = new Uint8Array(largestStored * bytesPerElement.float32);
   const int8Block = new Int8Array(largestBlock);
   const int8Rows = new Int8Array(largestWeight);
   const programs = new Map<string, Program>();
@@ -72,19 +74,18 @@ export function createPreparer(
     prepare({ weight, values, scales }, read) {
       const { kind, source } = weight;
       const { dtype } = source;
-      const { outputs, inputs, taps, perOutput, together } = sizesOf(source);
+      const { outputs, inputs, taps, storedPerOutput, perOutput, together } = sizesOf(weight);
       const { name, to } = conversionOf(weight);
       const sum = sumOfAdditions(source);
       const isMatrix = kind === "int8 matrix";
       for (let first = 0; first < outputs; first += together) {
         const count = Math.min(together, outputs - first);
-        const shape = [count, perOutput];
-        const stored = storedBlock.subarray(0, count * perOutput * bytesPerElement[dtype]);
-        read(first * perOutput, stored);
+        const stored = storedBlock.subarray(0, count * storedPerOutput * bytesPerElement[dtype]);
+        read(first * storedPerOutput, stored);
         const rows = isMatrix ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
-        const converted = { dtype: to, shape, memory: isMatrix && taps > 1 ? int8Block : rows };
+        const converted = { dtype: to, shape: [count, perOutput], memory: isMatrix && taps > 1 ? int8Block : rows };
         programOf(name).run({
-          stored: { dtype, shape, memory: stored },
+          stored: { dtype, shape: [count, storedPerOutput], memory: stored },
           ...(sum && rowsOf(sum, first, count)),
           values: converted,
           ...(scales && { scales: { dtype: "float32", shape: [count], memory: after(scales, first, "float32") } }),

@@ -255,6 +255,11 @@ export function createCpuLowering(
       const cropped = ops.crop(ops.crop(doubled, 2, height), 3, width);
       return value([x.shape[0]!, height, width, x.shape[3]!], "first", cropped);
     },
+
+    upsampleConv2d(x, weight, bias, { height, width }) {
+      const doubled = lowering.upsampleNearest(x, height, width);
+      return lowering.conv2d(doubled, weight, bias, { stride: 1, padding: [1, 1, 1, 1] });
+    },
   };
   return Object.assign(lowering, change({ ...lowering }));
 }

@@ -10,6 +10,7 @@ import { elementCount } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
 import { activate, createCpuFp32Lowering, createCpuLowering } from "./cpu-fp32.ts";
 import { type StoredValue, stored, writtenBy } from "./cpu-values.ts";
+import { convolveDoubled } from "./doubled-convolution.ts";
 import { normaliseTokens } from "./group-norm.ts";
 import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
 import type { Lowering, Value } from "./lowering.ts";
@@ -96,6 +97,19 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const each = ops.expand(spread, [frames, h, 2, w, 2, channels]);
         const doubled = ops.reshape(each, [frames, 2 * h, 2 * w, channels]);
         return lastOf(x, ops.crop(ops.crop(doubled, 1, height), 2, width));
+      },
+
+      upsampleConv2d(x, weight, bias, size) {
+        const [frames, height, width] = x.shape as [number, number, number];
+        const isWhole = size.height === 2 * height && size.width === 2 * width;
+        if (!isWhole || !multipliesBytes(weight)) return fp32.upsampleConv2d(x, weight, bias, size);
+        const quantised = quantise(x);
+        const doubled = convolveDoubled([frames, height, width, weight.shape[0]!], (tapSums, padding) => {
+          const window = { kernel: [2, 2], stride: 1, padding } as const;
+          const bytes = neighbouringPixels(quantised.bytes, quantised.zeroPoint, window);
+          return product({ ...quantised, bytes }, addInt8Matrix(graph, weight.name, weight, tapSums), parameter(bias));
+        });
+        return lastOf(x, doubled);
       },
     };
   });

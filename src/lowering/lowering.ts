@@ -109,4 +109,6 @@ export interface Lowering {
   exactly(values: readonly Value[], write: (values: readonly Value[]) => Value): Value;
   /** Each pixel becomes 2 x 2; then cropped to (height, width) where the size was odd. */
   upsampleNearest(x: Value, height: number, width: number): Value;
+  /** The same, then a 3 x 3 convolution that keeps this size. */
+  upsampleConv2d(x: Value, weight: Weight, bias: Weight, size: { height: number; width: number }): Value;
 }

@@ -203,6 +203,7 @@ export function segmentsOf(
     layerNorm: frameByFrame("layerNorm"),
     attention: frameByFrame("attention"),
     upsampleNearest: frameByFrame("upsampleNearest"),
+    upsampleConv2d: frameByFrame("upsampleConv2d"),
 
     reshape(x, shape) {
       if ((x as CutValue).frames && shape[0] !== x.shape[0]) return refused("reshape")();
@@ -271,7 +272,8 @@ type FrameByFrame =
   | "layerNorm"
   | "attention"
   | "reshape"
-  | "upsampleNearest";
+  | "upsampleNearest"
+  | "upsampleConv2d";
 
 function isCutValue(operand: unknown): operand is CutValue {
   return typeof operand === "object" && operand !== null && "within" in operand;

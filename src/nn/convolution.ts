@@ -39,8 +39,10 @@ export function downsample(w: Weights, x: Value, padding: Padding): Value {
 /** Doubles height and width, or brings them to the size given, then convolves. */
 export function upsample(w: Weights, x: Value, height = 2 * x.shape[1]!, width = 2 * x.shape[2]!): Value {
   const channels = x.shape[3]!;
+  const weight = w.tensor("conv.weight", [channels, channels, 3, 3]);
+  const bias = w.tensor("conv.bias", [channels]);
   const [doubled] = x.lowering.itemByItem([x], height * width * channels, ([each]) => [
-    conv2d(w.at("conv"), each!.lowering.upsampleNearest(each!, height, width), channels),
+    x.lowering.upsampleConv2d(each!, weight, bias, { height, width }),
   ]);
   return doubled!;
 }

@@ -1,7 +1,7 @@
 /** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
 import { StillmotionError } from "../errors.ts";
 import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
-import type { Int8Weight, PreparedWeight, StoredWeight } from "./prepared.ts";
+import { type Int8Weight, type PreparedWeight, type StoredWeight, type TapSums, tapsText } from "./prepared.ts";
 
 /** An edge of the graph: produced by one node, an input or an initializer. */
 export interface Edge {
@@ -127,30 +127,36 @@ interface Int8Edges {
   readonly scales: Edge;
 }
 
-/** A stored weight as int8 (taps * inputs, outputs) with a scale for each output. Asking twice for one name gives the same values. */
-export function addInt8Matrix(graph: Graph, name: string, source: StoredWeight): Int8Edges {
-  const [outputs, ...inputs] = source.shape as [number, ...number[]];
-  return addInt8(graph, name, source, "int8 matrix", [elementCount(inputs), outputs]);
+/**
+ * A stored weight as int8 (taps * inputs, outputs) with a scale for each output. Asking twice for one name gives the same values.
+ *
+ * @param tapSums sums of the kernel's taps that take their place
+ */
+export function addInt8Matrix(graph: Graph, name: string, source: StoredWeight, tapSums?: TapSums): Int8Edges {
+  const [outputs, inputs = 1, ...kernel] = source.shape as [number, ...number[]];
+  const taps = tapSums ? tapSums.length : elementCount(kernel);
+  return addInt8(graph, name, { kind: "int8 matrix", source, tapSums }, [taps * inputs, outputs]);
 }
 
 /** The same in the weight's own shape. */
 export function addInt8Rows(graph: Graph, name: string, source: StoredWeight): Int8Edges {
-  return addInt8(graph, name, source, "int8 rows", source.shape);
+  return addInt8(graph, name, { kind: "int8 rows", source }, source.shape);
 }
 
 function addInt8(
   graph: Graph,
   name: string,
-  source: StoredWeight,
-  kind: Int8Weight["kind"],
+  weight: Pick<Int8Weight, "kind" | "source" | "tapSums">,
   shape: readonly number[],
 ): Int8Edges {
-  const names = { bytes: `${name}:${kind}`, scales: `${name}:scales` };
+  const { kind, source, tapSums } = weight;
+  const summed = tapsText(tapSums);
+  const names = { bytes: `${name}:${kind}${summed}`, scales: `${name}:scales${summed}` };
   const existing = existingInitializer(graph, names.bytes, "int8", shape);
   if (existing) return { bytes: existing, scales: graph.edges.get(names.scales)! };
   const bytes = addPrepared(graph, names.bytes, "int8", shape, source.file);
   const scales = addPrepared(graph, names.scales, "float32", [source.shape[0]!], source.file);
-  graph.prepared.push({ kind, source, ...names });
+  graph.prepared.push({ ...weight, ...names });
   return { bytes, scales };
 }
 

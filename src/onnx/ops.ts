@@ -1,7 +1,7 @@
 /** Which operators may a graph use, and what shape does each give? One function an operator, each with its shape rule. */
 import { type DataType, elementCount, sameShape } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import { addConstant, addNode, addNodeWithOutputs, type Edge, type Graph, graphError } from "./graph.ts";
+import { addConstant, addNode, addNodeWithOutputs, anySize, type Edge, type Graph, graphError } from "./graph.ts";
 
 const microsoft = { domain: "com.microsoft" } as const;
 
@@ -44,6 +44,25 @@ export function reshape(x: Edge, shape: readonly number[]): Edge {
   if (sameShape(x.shape, shape)) return x;
   if (elementCount(shape) !== elementCount(x.shape)) throw graphError(x.graph, `[${x.shape}] cannot become [${shape}]`);
   return addNode("Reshape", [x, int64s(x.graph, shape)], { dtype: x.dtype, shape });
+}
+
+/** (rows, columns) -> (rows, columns / length, length), whatever the sizes are. */
+export function splitColumns(x: Edge, length: number): Edge {
+  const [rows] = dimensions(x, 2);
+  return addNode("Reshape", [x, int64s(x.graph, [0, -1, length])], { dtype: x.dtype, shape: [rows!, anySize, length] });
+}
+
+/** (rows, a, b) -> (rows, a * b), whatever the sizes are. */
+export function joinColumns(x: Edge): Edge {
+  const [rows] = dimensions(x, 3);
+  return addNode("Reshape", [x, int64s(x.graph, [0, -1])], { dtype: x.dtype, shape: [rows!, anySize] });
+}
+
+/** (..., inner) x (inner, columns). */
+export function matMul(x: Edge, matrix: Edge): Edge {
+  const [inner, columns] = dimensions(matrix, 2);
+  if (x.shape.at(-1) !== inner) throw graphError(x.graph, `MatMul of [${x.shape}] and [${matrix.shape}]`);
+  return addNode("MatMul", [x, matrix], { dtype: x.dtype, shape: x.shape.with(-1, columns!) });
 }
 
 export function transpose(x: Edge, permutation: readonly number[]): Edge {

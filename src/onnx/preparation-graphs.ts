@@ -2,7 +2,7 @@
 import type { DataType } from "../tensor.ts";
 import { addInput, addOutput, anySize, createGraph, type Edge, type Graph } from "./graph.ts";
 import * as ops from "./ops.ts";
-import { type Conversion, conversionOf, type PreparedWeight, transpositions } from "./prepared.ts";
+import { type Conversion, conversionOf, type PreparedWeight, type TapSums, transpositions } from "./prepared.ts";
 import { serialise } from "./serialise.ts";
 
 /** The largest value that both signs of an int8 have. */
@@ -15,7 +15,7 @@ const smallestStep = 1e-30;
  * Every graph that the weights need, serialised, by its name. They take any number of outputs (rows) of weights that are alike:
  *
  * - a conversion. Inputs: `stored` (rows, elements of an output), and float32 `up` (rows, rank) and `down` (rank, elements of an
- *   output) if their product is added. Outputs: `values` like `stored`; for int8 `scales` (rows)
+ *   output) if their product is added. Outputs: `values` like `stored`, or with summed taps; for int8 `scales` (rows)
  * - a transposition. Input: int8 `values`. Output: `transposed`
  */
 export function preparationGraphs(weights: readonly PreparedWeight[]): Map<string, Uint8Array> {
@@ -28,18 +28,25 @@ export function preparationGraphs(weights: readonly PreparedWeight[]): Map<strin
 }
 
 /** In int8 each output gets a scale of its own, around 0: its largest weight becomes 127 or -127. */
-function conversionGraph({ name, from, to, isAddedTo }: Conversion): Graph {
+function conversionGraph({ name, from, to, isAddedTo, summed }: Conversion): Graph {
   const graph = createGraph(name);
   const input = (name: string, dtype: DataType) => addInput(graph, name, dtype, [anySize, anySize]);
   const stored = ops.cast(input("stored", from), "float32");
   const floats = isAddedTo ? ops.productPlus(input("up", "float32"), input("down", "float32"), stored) : stored;
   if (to === "float32") addOutput(graph, "values", floats);
   else {
-    const { values, scales } = quantiseRows(floats);
+    const { values, scales } = quantiseRows(summed ? sumTaps(floats, summed.taps, summed.tapSums) : floats);
     addOutput(graph, "values", values);
     addOutput(graph, "scales", scales);
   }
   return graph;
+}
+
+/** (rows, inputs * taps) -> (rows, inputs * sums). */
+function sumTaps(floats: Edge, taps: number, tapSums: TapSums): Edge {
+  const isSummed = Array.from({ length: taps }, (_, tap) => tapSums.map((sum) => Number(sum.includes(tap))));
+  const matrix = ops.floats(floats.graph, isSummed.flat(), [taps, tapSums.length]);
+  return ops.joinColumns(ops.matMul(ops.splitColumns(floats, taps), matrix));
 }
 
 /** float32 (rows, columns) to int8 of the same shape, and (rows). */

@@ -31,11 +31,16 @@ export interface Int8Weight {
   /** Whether the values are a `matrix` (taps * inputs, outputs), the kernel's taps one after the other, or in the weight's own shape. */
   readonly kind: "int8 matrix" | "int8 rows";
   readonly source: StoredWeight;
+  /** Of a matrix: for each of its taps, those of the kernel that are summed. Default: the kernel's own. */
+  readonly tapSums?: TapSums | undefined;
   /** The initializer that gets the values as int8. */
   readonly bytes: string;
   /** The initializer that gets the scale of each output. */
   readonly scales: string;
 }
+
+/** Numbers of taps, row by row, that together are one tap. */
+export type TapSums = readonly (readonly number[])[];
 
 /** What is done with the stored rows of a weight. */
 export interface Conversion {
@@ -45,13 +50,28 @@ export interface Conversion {
   readonly to: "float32" | "int8";
   /** Whether LoRAs change the weight. */
   readonly isAddedTo: boolean;
+  /** Of a kernel of so many taps. */
+  readonly summed?: { readonly taps: number; readonly tapSums: TapSums };
 }
 
-export function conversionOf({ kind, source }: PreparedWeight): Conversion {
+export function conversionOf(weight: PreparedWeight): Conversion {
+  const { kind, source } = weight;
   const from = source.dtype;
   const to = kind === "float32" ? kind : "int8";
   const isAddedTo = (source.additions ?? []).length > 0;
-  return { name: `${from}${isAddedTo ? " and a product" : ""} to ${to}`, from, to, isAddedTo };
+  const tapSums = tapSumsOf(weight);
+  const summed = tapSums && { taps: elementCount(source.shape.slice(2)), tapSums };
+  const added = isAddedTo ? " and a product" : "";
+  return { name: `${from}${added} to ${to}${tapsText(tapSums)}`, from, to, isAddedTo, ...(summed && { summed }) };
+}
+
+/** For names of what is made with such sums. */
+export function tapsText(tapSums: TapSums | undefined): string {
+  return tapSums ? ` of taps ${tapSums.map((taps) => taps.join("+")).join(" ")}` : "";
+}
+
+export function tapSumsOf(weight: PreparedWeight): TapSums | undefined {
+  return weight.kind === "float32" ? undefined : weight.tapSums;
 }
 
 /**

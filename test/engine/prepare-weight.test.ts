@@ -6,7 +6,7 @@ import { startRuntime, stopRuntime } from "../../src/engine/ort-session.ts";
 import { createPreparer } from "../../src/engine/prepare-weight.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../src/half.ts";
 import { preparationGraphs } from "../../src/onnx/preparation-graphs.ts";
-import type { PreparedWeight, StoredWeight } from "../../src/onnx/prepared.ts";
+import type { PreparedWeight, StoredWeight, TapSums } from "../../src/onnx/prepared.ts";
 import { type DataType, elementCount, type TensorData } from "../../src/tensor.ts";
 
 const runtime = startRuntime(openOrtApi(findOrtLibrary()));
@@ -17,13 +17,14 @@ function prepared(
   kind: PreparedWeight["kind"],
   shape: readonly number[],
   data: TensorData,
-  options: Partial<StoredWeight> = {},
+  { tapSums, ...options }: Partial<StoredWeight> & { tapSums?: TapSums } = {},
 ) {
   const { api } = runtime;
   const source: StoredWeight = { dtype: "float32", shape, file: "", offset: 0, ...options };
-  const weight = { kind, source, values: "", bytes: "", scales: "" } as PreparedWeight;
+  const weight = { kind, source, tapSums, values: "", bytes: "", scales: "" } as PreparedWeight;
   const stored = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  const sizeBytes = kind === "float32" ? 4 * data.length : data.length;
+  const taps = tapSums ? tapSums.length / elementCount(shape.slice(2)) : 1;
+  const sizeBytes = kind === "float32" ? 4 * data.length : data.length * taps;
   const allocator = api.GetAllocatorWithDefaultOptions();
   const memory = api.AllocatorAlloc(allocator, sizeBytes);
   const scalesMemory = api.AllocatorAlloc(allocator, 4 * shape[0]!);
@@ -45,7 +46,7 @@ function prepared(
   }
 }
 
-function quantised(shape: readonly number[], data: TensorData, options?: Partial<StoredWeight>) {
+function quantised(shape: readonly number[], data: TensorData, options?: Parameters<typeof prepared>[3]) {
   const { values, scales } = prepared("int8 matrix", shape, data, options);
   return { matrix: values, scales };
 }
@@ -90,6 +91,23 @@ describe("a weight", () => {
     const [got, wanted] = [quantised(shape, data), expected(shape, data)];
     expect(got.scales).toEqual(wanted.scales);
     // A difference of long arrays would take minutes to print.
+    const wrong = got.matrix.findIndex((value, index) => value !== wanted.matrix[index]);
+    expect({ wrong, length: got.matrix.length }).toEqual({ wrong: -1, length: wanted.matrix.length });
+  });
+
+  it.each([
+    ["a few outputs", [4, 6, 3, 3]],
+    ["more numbers than are worked on together", [70, 900, 3, 3]],
+  ])("of %s may have sums of its taps in their place", (_, shape) => {
+    const [outputs, inputs] = shape as [number, number, number, number];
+    const data = Float32Array.from(values(elementCount(shape)), (value) => Math.round(value * 1024) / 1024);
+    const tapSums = [[0], [1, 2], [4, 5, 7, 8]];
+    const sums = Float32Array.from({ length: outputs * inputs * tapSums.length }, (_, index) => {
+      const first = Math.floor(index / tapSums.length) * 9;
+      return tapSums[index % tapSums.length]!.reduce((sum, tap) => sum + data[first + tap]!, 0);
+    });
+    const [got, wanted] = [quantised(shape, data, { tapSums }), expected([outputs, inputs, 3, 1], sums)];
+    expect(got.scales).toEqual(wanted.scales);
     const wrong = got.matrix.findIndex((value, index) => value !== wanted.matrix[index]);
     expect({ wrong, length: got.matrix.length }).toEqual({ wrong: -1, length: wanted.matrix.length });
   });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
+import { stored } from "../../src/lowering/cpu-values.ts";
 import type { Value } from "../../src/lowering/lowering.ts";
 import { createGraph } from "../../src/onnx/graph.ts";
 import { elementCount, type FloatTensor, floatTensor } from "../../src/tensor.ts";
@@ -68,6 +69,37 @@ describe("a product of whole numbers is exact", () => {
     const run = (createLowering: typeof createCpuFp32Lowering) =>
       evaluate(engine(), source, (bench) => ({ y: build(bench, bench.map(wholeValues(maps))) }), { createLowering });
     expect(await run(createCpuInt8Lowering)).toEqual(await run(createCpuFp32Lowering));
+  });
+
+  it.each([
+    ["to twice the size, as four convolutions of the map itself", 12, 16, 4],
+    ["to an odd size, as one of the doubled map", 11, 15, 1],
+  ])("3x3 convolution of a map brought %s", async (_, height, width, matrices) => {
+    const shape = [32, 64, 3, 3];
+    // The first tap of an output is 127, and no sum of up to four others is more.
+    const weight = floatTensor(
+      shape,
+      wholeWeight(shape).data.map((value, index) =>
+        index % (64 * 9) === 0 ? 127 : index % (64 * 9) < 9 ? 0 : Math.trunc(value / 4.1),
+      ),
+    );
+    const source = await weightsOf({ weight, bias: wholeValues([32]) });
+    let prepared = 0;
+    const run = (createLowering: typeof createCpuFp32Lowering) =>
+      evaluate(
+        engine(),
+        source,
+        ({ w, lowering, map }) => {
+          const [kernel, bias] = [w.tensor("weight", shape), w.tensor("bias", [32])];
+          const y = lowering.upsampleConv2d(map(wholeValues(maps)), kernel, bias, { height, width });
+          prepared = stored(y, "last").graph.prepared.length;
+          return { y };
+        },
+        { createLowering },
+      );
+    const exact = await run(createCpuFp32Lowering);
+    expect(await run(createCpuInt8Lowering)).toEqual(exact);
+    expect(prepared).toBe(matrices);
   });
 
   it("linear layer, also of two that read one value", async () => {
