@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import { bytesText } from "../byte-sizes.ts";
 import { abortedError, isOutOfMemory, StillmotionError, throwIfAborted } from "../errors.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
-import type { PreparedWeight } from "../onnx/prepared.ts";
+import { int8MatrixShape, type PreparedWeight } from "../onnx/prepared.ts";
 import { aligned, bytesPerElement, type DataType, elementCount } from "../tensor.ts";
 import { allocateBlock, type NativeBlock } from "./native-block.ts";
 import { addressSpaceLeft, wantLargePages } from "./native-memory.ts";
@@ -98,11 +98,10 @@ function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizesBy
   };
   const placed = weights.flatMap((weight) => {
     const { shape } = weight.source;
-    const [outputs, ...inputs] = shape as [number, ...number[]];
     if (weight.kind === "float32") return [place(weight.values, "float32", shape)];
-    const scales = place(weight.scales, "float32", [outputs]);
+    const scales = place(weight.scales, "float32", [shape[0]!]);
     if (weight.kind === "int8 rows") return [place(weight.bytes, "int8", shape), scales];
-    return [place(weight.bytes, "int8", [elementCount(inputs), outputs], "matrices"), scales];
+    return [place(weight.bytes, "int8", int8MatrixShape(weight), "matrices"), scales];
   });
   return { placed, sizesBytes };
 }

@@ -1,7 +1,14 @@
 /** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
 import { StillmotionError } from "../errors.ts";
 import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
-import { type Int8Weight, type PreparedWeight, type StoredWeight, type TapSums, tapsText } from "./prepared.ts";
+import {
+  type Int8Weight,
+  int8MatrixShape,
+  type PreparedWeight,
+  type StoredWeight,
+  type TapSums,
+  tapsText,
+} from "./prepared.ts";
 
 /** An edge of the graph: produced by one node, an input or an initializer. */
 export interface Edge {
@@ -133,9 +140,7 @@ interface Int8Edges {
  * @param tapSums sums of the kernel's taps that take their place
  */
 export function addInt8Matrix(graph: Graph, name: string, source: StoredWeight, tapSums?: TapSums): Int8Edges {
-  const [outputs, inputs = 1, ...kernel] = source.shape as [number, ...number[]];
-  const taps = tapSums ? tapSums.length : elementCount(kernel);
-  return addInt8(graph, name, { kind: "int8 matrix", source, tapSums }, [taps * inputs, outputs]);
+  return addInt8(graph, name, { kind: "int8 matrix", source, tapSums }, int8MatrixShape({ source, tapSums }));
 }
 
 /** The same in the weight's own shape. */

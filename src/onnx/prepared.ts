@@ -39,6 +39,12 @@ export interface Int8Weight {
   readonly scales: string;
 }
 
+/** (taps * inputs, outputs). */
+export function int8MatrixShape({ source, tapSums }: Pick<Int8Weight, "source" | "tapSums">): [number, number] {
+  const [outputs, inputs = 1, ...kernel] = source.shape as [number, ...number[]];
+  return [(tapSums ? tapSums.length : elementCount(kernel)) * inputs, outputs];
+}
+
 /** Numbers of taps, row by row, that together are one tap. */
 export type TapSums = readonly (readonly number[])[];
 
