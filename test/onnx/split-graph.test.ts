@@ -114,6 +114,16 @@ describe("a graph", () => {
     expect([first, second].flatMap((part) => matricesOf(part!)).length).toBe(2);
   });
 
+  it("stays whole where much would go across everywhere", () => {
+    const graph = createGraph("wide");
+    const x = addInput(graph, "x", "float32", [1, width]);
+    let wide = ops.expand(x, [50_000, width]); // 51 MB
+    for (let node = 0; node < 100; node++) wide = ops.add(wide, wide);
+    addOutput(graph, "y", wide);
+    const [whole, ...others] = splitGraph(graph, 2);
+    expect([whole!.nodes.length, others]).toEqual([graph.nodes.length, []]);
+  });
+
   it("is not cut between nodes that read one matrix, where there is another place", () => {
     const parts = splitGraph(chain([...Array(40).fill(0), ...Array(43).fill(1)]), 2);
     expect(parts.map(matricesOf)).toEqual([["w0:int8 matrix"], ["w1:int8 matrix"]]);
