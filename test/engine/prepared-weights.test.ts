@@ -82,7 +82,7 @@ it("in several threads, each weight once, from where it lies in the file", async
 });
 
 it("leave nothing behind but what the session holds", { timeout: 60_000 }, async () => {
-  const [size, count] = [1024, 24];
+  const [size, count] = [1024, 48];
   const weightsMB = (size * size * count) / 1e6;
   writeWeights("memory.bin", size, count);
   const residentMB = () => process.memoryUsage().rss / 1e6;
