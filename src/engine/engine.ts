@@ -6,6 +6,11 @@ import type { Tensor } from "../tensor.ts";
 export interface Model {
   /** Serialised ONNX `ModelProto`. */
   readonly bytes: Uint8Array;
+  /**
+   * The same as at most `count` graphs, so that several threads can load it. Run in their order each reads inputs of the model and
+   * what earlier ones give, under the same names; results are outputs that none of them reads.
+   */
+  readonly inParts?: (count: number) => readonly Uint8Array[];
   /** Where the external data lies: a folder for Node's engine. Absent when the graph carries all its weights. */
   readonly weightsFolder?: string;
   /** Weights of that folder that are worked out before the session starts, and handed over in memory. */

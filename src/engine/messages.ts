@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { DataType } from "../tensor.ts";
 import type { Handle } from "./ort-api.ts";
+import type { NativeSession } from "./ort-session.ts";
 
 /** What the worker is started with; its first reply says whether that worked. */
 export interface WorkerSetup {
@@ -43,6 +44,14 @@ export interface LoadRequest {
   readonly sessionOptions: Handle;
 }
 
+/** Sessions that another thread has loaded become the worker's, as one model whose parts run in turn. */
+export interface AdoptRequest {
+  readonly kind: "adopt";
+  readonly parts: readonly NativeSession[];
+  /** Default: "fresh". */
+  readonly runMemory?: RunMemory | undefined;
+}
+
 export interface RunRequest {
   readonly kind: "run";
   readonly session: Handle;
@@ -73,11 +82,19 @@ interface StopRequest {
   readonly kind: "stop";
 }
 
-export type Request = LoadRequest | RunRequest | ReleaseRequest | OpenArenaRequest | CloseArenaRequest | StopRequest;
+export type Request =
+  | LoadRequest
+  | AdoptRequest
+  | RunRequest
+  | ReleaseRequest
+  | OpenArenaRequest
+  | CloseArenaRequest
+  | StopRequest;
 
 /** What each kind of request is answered with. */
 export interface Results {
   load: Handle;
+  adopt: Handle;
   run: Record<string, WireTensor>;
   release: undefined;
   "open arena": boolean;

@@ -26,16 +26,19 @@ const apart: Thresholds = { apartBytes: 1024 * 1024, keptBytes: 128 * 1024 };
 /** The largest that glibc takes, and more than there is in one of its heaps. */
 const together: Thresholds = { apartBytes: 32 * 1024 * 1024, keptBytes: 128 * 1024 * 1024 };
 
+/** How much work that reuses large blocks is under way. */
+let reusers = 0;
+
 /**
- * Large blocks that are freed meanwhile are used again, after which they go back to the system. For work that takes and frees
- * many: a session packs a weight anew for each node that reads it, and then drops all copies but one.
+ * Large blocks that are freed meanwhile, by whichever thread, are used again, after which they go back to the system. For work that
+ * takes and frees many: a session packs a weight anew for each node that reads it, and then drops all copies but one.
  */
-export function reusingLargeBlocks<T>(work: () => T): T {
-  setThresholds(together);
+export async function reusingLargeBlocks<T>(work: () => Promise<T>): Promise<T> {
+  if (reusers++ === 0) setThresholds(together);
   try {
-    return work();
+    return await work();
   } finally {
-    setThresholds(apart);
+    if (--reusers === 0) setThresholds(apart);
     returnFreedMemory();
   }
 }
@@ -47,24 +50,6 @@ function setThresholds({ apartBytes, keptBytes }: Thresholds): void {
 }
 
 let mallopt: ((parameter: number, value: number) => number) | undefined;
-
-/** Linux's `MADV_HUGEPAGE`, and the pages that advice is given for. */
-const adviseLargePages = 14;
-const pageBytes = 4096;
-
-/**
- * Asks for pages of 2 MB in place of 4 KB before a large block is first written: each first touch of a page costs the
- * kernel time, 1.2 s a GB with small pages and 0.2 s with large ones. No harm where the kernel cannot.
- */
-export function wantLargePages(address: bigint, sizeBytes: number): void {
-  const start = (address + BigInt(pageBytes - 1)) & ~BigInt(pageBytes - 1);
-  const length = Number(address) + sizeBytes - Number(start);
-  if (length < 2 * 1024 * 1024) return;
-  madvise ??= glibcFunction("int madvise(void *address, size_t length, int advice)");
-  madvise?.(start, length, adviseLargePages);
-}
-
-let madvise: ((address: bigint, length: number, advice: number) => number) | undefined;
 
 /** glibc keeps freed memory for later; this gives it back. */
 export function returnFreedMemory(): void {

@@ -6,12 +6,14 @@ import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session, Workspace } from "./engine.ts";
-import type { PlacedTensor, WireTensor } from "./messages.ts";
+import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
 import { addressSpaceLeft } from "./native-memory.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
+import { configure } from "./ort-session.ts";
 import { packsMatrices } from "./packing-probe.ts";
-import { prepareWeights } from "./prepare-weights.ts";
+import { placeWeights } from "./place-weights.ts";
+import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
@@ -106,6 +108,9 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
 
 const wasDisposed = "the engine was disposed";
 
+/** Into how many parts a model is cut. Each has threads of its own, and hands memory on that it would else use again. */
+const partsAtMost = 4;
+
 interface Loading {
   provider: string;
   threads: number;
@@ -128,15 +133,14 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
-  const bytes = new Uint8Array(ownBuffer(model.bytes));
   const sessionOptions = api.CreateSessionOptions();
-  const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
-  const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
   const packsWeights = matrixOf(model) !== undefined;
   const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
-  const request = { kind: "load", ...about, packsWeights, runMemory } as const;
-  const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });
-  const session = loadWithWeights(api, sessionOptions, model, options, start)
+  const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, runMemory } as const;
+  const loaded = model.prepared?.length
+    ? loadWithWeights(api, worker, model, about, options)
+    : loadStored(api, worker, model, about, options);
+  const session = loaded
     .then(({ handle, freeWeights }) => workerSession(worker, api, workspaces, name, handle, freeWeights))
     .finally(() => {
       api.ReleaseSessionOptions(sessionOptions);
@@ -146,34 +150,63 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
 }
 
+type About = Omit<LoadRequest, "kind" | "name" | "bytes">;
+
+interface Loaded {
+  readonly handle: Handle;
+  readonly freeWeights: () => void;
+}
+
+async function loadStored(
+  api: OrtApi,
+  worker: WorkerCalls,
+  { name, ...model }: Model,
+  about: About,
+  { signal }: Loading,
+): Promise<Loaded> {
+  const bytes = new Uint8Array(ownBuffer(model.bytes));
+  const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(about.sessionOptions, true);
+  const call = { transfer: [bytes.buffer], signal, interrupt };
+  return { handle: await worker.call({ kind: "load", name, bytes, ...about }, call), freeWeights: () => {} };
+}
+
+/** In the threads that work the weights out, of whose parts each loads one. */
 async function loadWithWeights(
   api: OrtApi,
-  sessionOptions: Handle,
+  worker: WorkerCalls,
   model: Model,
-  { weights, disposed, signal, threads, packs }: Loading,
-  load: () => Promise<Handle>,
-): Promise<{ handle: Handle; freeWeights: () => void }> {
+  about: About,
+  { weights, disposed, signal, packs }: Loading,
+): Promise<Loaded> {
   const { name, weightsFolder, prepared = [] } = model;
-  if (prepared.length === 0) return { handle: await load(), freeWeights: () => {} };
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
+  const { sessionOptions, threads, runMemory } = about;
   const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
-  const preparing = { name, weightsFolder, threads, signal: eitherSignal };
-  const memory = await prepareWeights(api, sessionOptions, prepared, preparing).catch((error) => {
-    throw disposed.aborted && !signal?.aborted ? new StillmotionError("engine", wasDisposed) : error;
-  });
+  throwIfAborted(eitherSignal);
+  configure(api, about);
+  const placed = placeWeights(api, sessionOptions, prepared, name);
   const freeWeights = () => {
-    if (weights.delete(freeWeights)) memory.free();
+    if (weights.delete(freeWeights)) placed.free();
   };
   weights.add(freeWeights);
   try {
-    const matrix = matrixOf(model);
-    const arePacked = matrix !== undefined && (await packs(matrix.source.file));
-    const handle = await load();
-    if (arePacked) memory.freeMatrices();
-    return { handle, freeWeights };
+    const count = Math.min(threadsFor(prepared, threads), partsAtMost);
+    const graphs = (count > 1 && model.inParts?.(count)) || [model.bytes];
+    const options = { name, weightsFolder, threads, signal: eitherSignal };
+    const parts = await prepareInThreads(api, placed.preparations, graphs, sessionOptions, options);
+    try {
+      const matrix = matrixOf(model);
+      const arePacked = matrix !== undefined && (await packs(matrix.source.file));
+      const handle = await worker.call({ kind: "adopt", parts, runMemory });
+      if (arePacked) placed.freeMatrices();
+      return { handle, freeWeights };
+    } catch (error) {
+      for (const { handle } of parts) api.ReleaseSession(handle);
+      throw error;
+    }
   } catch (error) {
     freeWeights();
-    throw error;
+    throw disposed.aborted && !signal?.aborted ? new StillmotionError("engine", wasDisposed) : error;
   }
 }
 

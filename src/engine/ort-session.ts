@@ -101,11 +101,22 @@ export function openArena({ api, environment }: Runtime, sizeBytes: number): Are
 
 /** Loads a graph; `request.sessionOptions` is filled here and stays the caller's. */
 export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind">): NativeSession {
-  const { api } = runtime;
-  const { name, bytes, sessionOptions } = request;
+  const { name } = request;
   try {
-    configure(api, request);
-    const handle = api.CreateSessionFromArray(runtime.environment, bytes, bytes.byteLength, sessionOptions);
+    configure(runtime.api, request);
+  } catch (error) {
+    throw named(error, `${name}: the graph could not be loaded`);
+  }
+  return openSession(runtime, request);
+}
+
+/** Loads a graph with options that were configured before, which several threads may read at a time. */
+export function openSession(
+  { api, environment }: Runtime,
+  { name, bytes, sessionOptions }: Pick<LoadRequest, "name" | "bytes" | "sessionOptions">,
+): NativeSession {
+  try {
+    const handle = api.CreateSessionFromArray(environment, bytes, bytes.byteLength, sessionOptions);
     try {
       const inputNames = namesOf(api, api.SessionGetInputName, handle, api.SessionGetInputCount(handle));
       const outputNames = namesOf(api, api.SessionGetOutputName, handle, api.SessionGetOutputCount(handle));
@@ -119,7 +130,7 @@ export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind
   }
 }
 
-function configure(
+export function configure(
   api: OrtApi,
   {
     sessionOptions,
@@ -128,7 +139,7 @@ function configure(
     weightsFolder,
     packsWeights = false,
     runMemory = "fresh",
-  }: Omit<LoadRequest, "kind">,
+  }: Omit<LoadRequest, "kind" | "name" | "bytes">,
 ): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
   api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseNothing);
@@ -183,60 +194,96 @@ function namesOf(api: OrtApi, nameAt: OrtApi["SessionGetInputName"], session: Ha
   });
 }
 
-/** Runs a graph once and copies what it made, but for outputs that have a place. The inputs are empty afterwards. */
-export function runSession(
+/**
+ * Runs a model once and copies what it made, but for outputs that have a place. The inputs are empty afterwards.
+ *
+ * @param parts the graphs that the model consists of, each of which may read what earlier ones give
+ */
+export function runParts(
   runtime: Runtime,
-  session: NativeSession,
+  parts: readonly NativeSession[],
   { inputs, placed, runOptions }: Pick<RunRequest, "inputs" | "placed" | "runOptions">,
 ): Record<string, WireTensor> {
   const given = Object.entries(inputs).map(([input, { buffer, ...tensor }]) => {
     return [input, { ...tensor, memory: new Uint8Array(buffer) }] as const;
   });
   const made: Record<string, WireTensor> = {};
+  const handedOn = new Map<string, Handle>();
+  const readFrom = (part: number) => new Set(parts.slice(part).flatMap(({ inputNames }) => inputNames));
   try {
-    runInPlace(runtime, session, { ...Object.fromEntries(given), ...placed }, runOptions, (output, value) => {
-      made[output] = readTensor(runtime.api, output, value);
-    });
+    const tensors = { ...Object.fromEntries(given), ...placed };
+    assertNamesOf(parts, tensors);
+    for (const [index, part] of parts.entries()) {
+      const readLater = readFrom(index + 1);
+      const names = [...part.inputNames, ...part.outputNames];
+      const own = names.map((name) => [name, tensors[name] ?? handedOn.get(name)] as const);
+      runInPlace(runtime, part, Object.fromEntries(own), runOptions, (output, value) => {
+        if (readLater.has(output)) handedOn.set(output, value);
+        else made[output] = readTensor(runtime.api, output, value);
+        return readLater.has(output);
+      });
+      for (const [name, value] of handedOn) {
+        if (readLater.has(name)) continue;
+        handedOn.delete(name);
+        runtime.api.ReleaseValue(value);
+      }
+    }
     return made;
   } finally {
+    for (const value of handedOn.values()) runtime.api.ReleaseValue(value);
     for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
+  }
+}
+
+/** All inputs that no part makes must be there, and nothing that is no input or result. */
+function assertNamesOf(parts: readonly NativeSession[], tensors: Readonly<Record<string, unknown>>): void {
+  const { name } = parts[0]!;
+  const [read, made] = [
+    new Set(parts.flatMap(({ inputNames }) => inputNames)),
+    new Set(parts.flatMap(({ outputNames }) => outputNames)),
+  ];
+  const inputs = [...read].filter((each) => !made.has(each));
+  const missing = inputs.filter((input) => tensors[input] === undefined);
+  if (missing.length > 0) throw new StillmotionError("internal", `${name}: no value for input ${missing.join(", ")}`);
+  const names = [...inputs, ...[...made].filter((each) => !read.has(each))];
+  const unknown = Object.keys(tensors).filter((tensor) => !names.includes(tensor));
+  if (unknown.length > 0) {
+    const problem = `${name}: nothing is called ${unknown.join(", ")}, there are ${names.join(", ")}`;
+    throw new StillmotionError("internal", problem);
   }
 }
 
 /**
  * Runs a graph once over memory that is there.
  *
- * @param tensors inputs, and outputs that have a place, by name
- * @param take gets the value of each other output, which is released afterwards
+ * @param tensors inputs, and outputs that have a place, by name; or values, which stay the caller's
+ * @param take gets the value of each other output, and says whether it keeps it; else it is released
  */
 export function runInPlace(
   { api, memoryInfo }: Runtime,
   { handle, name, inputNames, outputNames }: NativeSession,
-  tensors: Readonly<Record<string, PlacedTensor>>,
+  tensors: Readonly<Record<string, PlacedTensor | Handle | undefined>>,
   runOptions: Handle | null = null,
-  take: (output: string, value: Handle) => void = () => {},
+  take: (output: string, value: Handle) => boolean = () => false,
 ): void {
-  const missing = inputNames.filter((input) => tensors[input] === undefined);
-  if (missing.length > 0) throw new StillmotionError("internal", `${name}: no value for input ${missing.join(", ")}`);
   const names = [...inputNames, ...outputNames];
-  const unknown = Object.keys(tensors).filter((tensor) => !names.includes(tensor));
-  if (unknown.length > 0) {
-    const problem = `${name}: nothing is called ${unknown.join(", ")}, there are ${names.join(", ")}`;
-    throw new StillmotionError("internal", problem);
-  }
   const values = nativeCells(names.length);
   const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
+  const borrowed = new Set<number>();
   try {
     for (const [index, name] of names.entries()) {
       const tensor = tensors[name];
-      if (tensor) values[index] = valueOver(api, memoryInfo, tensor);
+      if (typeof tensor === "bigint") borrowed.add(index);
+      if (tensor) values[index] = typeof tensor === "bigint" ? tensor : valueOver(api, memoryInfo, tensor);
     }
     api.Run(handle, runOptions, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
-    for (const [index, output] of outputNames.entries()) if (!tensors[output]) take(output, outputs[index]!);
+    for (const [index, output] of outputNames.entries()) {
+      if (!tensors[output] && take(output, outputs[index]!)) borrowed.add(inputNames.length + index);
+    }
   } catch (error) {
     throw named(error, `${name}: the graph could not be run`);
   } finally {
-    for (const value of values) if (value !== 0n) api.ReleaseValue(value);
+    for (const [index, value] of values.entries()) if (value !== 0n && !borrowed.has(index)) api.ReleaseValue(value);
   }
 }
 

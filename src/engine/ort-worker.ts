@@ -1,8 +1,8 @@
 /** What runs in the engine's worker thread? The calls that block: loading a graph, running it, releasing it. */
 import { type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads";
 import { isOutOfMemory, StillmotionError } from "../errors.ts";
-import type { LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
-import { keepLargeBlocksApart, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
+import type { AdoptRequest, LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
+import { keepLargeBlocksApart, returnFreedMemory } from "./native-memory.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
 import {
   type Arena,
@@ -10,7 +10,7 @@ import {
   type NativeSession,
   openArena,
   type Runtime,
-  runSession,
+  runParts,
   startRuntime,
   stopRuntime,
 } from "./ort-session.ts";
@@ -23,7 +23,7 @@ function serve(port: MessagePort, { libraryPath }: WorkerSetup): void {
   answer(port, () => {
     const state: State = {
       runtime: startRuntime(openOrtApi(libraryPath)),
-      sessions: new Map<Handle, NativeSession>(),
+      sessions: new Map(),
       arena: undefined,
     };
     port.on("message", (request: Request) => {
@@ -36,7 +36,8 @@ function serve(port: MessagePort, { libraryPath }: WorkerSetup): void {
 
 interface State {
   readonly runtime: Runtime;
-  readonly sessions: Map<Handle, NativeSession>;
+  /** The parts of each model, by the first part's handle. */
+  readonly sessions: Map<Handle, readonly NativeSession[]>;
   arena: Arena | undefined;
 }
 
@@ -45,8 +46,10 @@ function perform(state: State, request: Request): Results[keyof Results] {
   switch (request.kind) {
     case "load":
       return loadSession(state, request);
+    case "adopt":
+      return adopt(state, request);
     case "run":
-      return runSession(runtime, sessions.get(request.session)!, request);
+      return runParts(runtime, sessions.get(request.session)!, request);
     case "release":
       releaseSession(state, request.session);
       return undefined;
@@ -71,22 +74,27 @@ function closeArena(state: State): void {
   returnFreedMemory();
 }
 
-function loadSession({ runtime, sessions, arena }: State, request: LoadRequest): Handle {
+function loadSession(state: State, request: LoadRequest): Handle {
   try {
-    const create = () => createSession(runtime, request);
-    const session = request.packsWeights ? reusingLargeBlocks(create) : create();
-    sessions.set(session.handle, session);
-    if (request.runMemory === "workspace") arena?.reserve(session);
-    return session.handle;
+    return adopt(state, { parts: [createSession(state.runtime, request)], runMemory: request.runMemory });
   } catch (error) {
     returnFreedMemory();
     throw error;
   }
 }
 
+function adopt({ sessions, arena }: State, { parts, runMemory }: Pick<AdoptRequest, "parts" | "runMemory">): Handle {
+  const [first] = parts as [NativeSession];
+  sessions.set(first.handle, parts);
+  if (runMemory === "workspace") arena?.reserve(first);
+  return first.handle;
+}
+
 function releaseSession({ runtime, sessions }: State, session: Handle): void {
-  if (!sessions.delete(session)) return;
-  runtime.api.ReleaseSession(session);
+  const parts = sessions.get(session);
+  if (!parts) return;
+  sessions.delete(session);
+  for (const { handle } of parts) runtime.api.ReleaseSession(handle);
   returnFreedMemory();
 }
 

@@ -7,7 +7,7 @@ import {
   tapSumsOf,
   transpositions,
 } from "../onnx/prepared.ts";
-import { bytesPerElement, type DataType, elementCount } from "../tensor.ts";
+import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { PlacedTensor } from "./messages.ts";
 import type { Handle } from "./ort-api.ts";
 import { createSession, type Runtime, runInPlace } from "./ort-session.ts";
@@ -97,6 +97,7 @@ export function createPreparer(
     },
     release() {
       for (const { release } of programs.values()) release();
+      for (const { buffer } of [storedBlock, int8Block, int8Rows]) emptyBuffer(buffer);
     },
   };
 }

@@ -1,22 +1,31 @@
-/** What runs in the threads that prepare weights? Each takes the next weight that none has taken, until none is left. */
+/**
+ * What runs in the threads that prepare weights? Each takes the next weight that none has taken. When all are there it takes the next
+ * graph that reads them, and loads it.
+ */
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, isOutOfMemory, StillmotionError } from "../errors.ts";
 import type { StoredWeight } from "../onnx/prepared.ts";
 import { bytesPerElement } from "../tensor.ts";
-import { callOnLargeStack, openOrtApi } from "./ort-api.ts";
-import { startRuntime, stopRuntime } from "./ort-session.ts";
+import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
+import { type NativeSession, openSession, type Runtime, startRuntime, stopRuntime } from "./ort-session.ts";
 import { createPreparer, type Preparation, type ReadElements } from "./prepare-weight.ts";
+import { type SharedTasks, takeFirst, takeSecond } from "./shared-tasks.ts";
 
 export interface PrepareSetup {
   readonly libraryPath: string;
+  /** For messages. */
+  readonly name: string;
   readonly weightsFolder: string;
   /** By name, from `preparationGraphs`. */
   readonly graphs: ReadonlyMap<string, Uint8Array>;
   readonly preparations: readonly Preparation[];
-  /** How many weights have been taken, shared by all threads; as many as there are to have them end. */
-  readonly taken: SharedArrayBuffer;
+  /** Graphs that read the weights. */
+  readonly parts: readonly Uint8Array[];
+  /** What they are loaded with. */
+  readonly sessionOptions: Handle;
+  readonly tasks: SharedTasks;
 }
 
 export interface PrepareProblem {
@@ -24,42 +33,54 @@ export interface PrepareProblem {
   readonly message: string;
 }
 
-/** Nothing, or why a file could not be read. */
-export type PrepareReply = { readonly problem?: PrepareProblem };
+/** What the thread has loaded, and why it ended before there was nothing left to do, if so. */
+export interface PrepareReply {
+  readonly loaded: readonly { readonly part: number; readonly session: NativeSession }[];
+  readonly problem?: PrepareProblem;
+}
 
 callOnLargeStack();
-parentPort!.postMessage(prepare(workerData as PrepareSetup));
+parentPort!.postMessage(serve(workerData as PrepareSetup));
 
-function prepare({ libraryPath, weightsFolder, graphs, preparations, taken }: PrepareSetup): PrepareReply {
-  const counter = new Int32Array(taken);
+function serve(setup: PrepareSetup): PrepareReply {
+  const loaded: { part: number; session: NativeSession }[] = [];
+  try {
+    const runtime = startRuntime(openOrtApi(setup.libraryPath));
+    try {
+      prepare(runtime, setup);
+      const { tasks, name, parts, sessionOptions, preparations } = setup;
+      for (const part of takeSecond(tasks, preparations.length, parts.length)) {
+        loaded.push({ part, session: openSession(runtime, { name, bytes: parts[part]!, sessionOptions }) });
+      }
+    } finally {
+      stopRuntime(runtime);
+    }
+    return { loaded };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof StillmotionError) return { loaded, problem: { code: error.code, message } };
+    return { loaded, problem: { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message } };
+  }
+}
+
+/** Takes weights until none is left. */
+function prepare(runtime: Runtime, { weightsFolder, graphs, preparations, tasks }: PrepareSetup): void {
   const files = new Map<string, number>();
   const fileAt = (path: string) => {
     const file = files.get(path) ?? openSync(path, "r");
     files.set(path, file);
     return file;
   };
-  const closing: (() => void)[] = [];
+  const weights = preparations.map(({ weight }) => weight);
+  const preparer = createPreparer(runtime, graphs, weights);
   try {
-    const runtime = startRuntime(openOrtApi(libraryPath));
-    closing.push(() => stopRuntime(runtime));
-    const preparer = createPreparer(
-      runtime,
-      graphs,
-      preparations.map(({ weight }) => weight),
-    );
-    closing.push(preparer.release);
-    for (let next = Atomics.add(counter, 0, 1); next < preparations.length; next = Atomics.add(counter, 0, 1)) {
+    for (const next of takeFirst(tasks, preparations.length)) {
       const { source } = preparations[next]!.weight;
       const path = join(weightsFolder, source.file);
       preparer.prepare(preparations[next]!, readerOf(fileAt(path), path, source));
     }
-    return {};
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof StillmotionError) return { problem: { code: error.code, message } };
-    return { problem: { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message } };
   } finally {
-    for (const close of closing.reverse()) close();
+    preparer.release();
     for (const file of files.values()) closeSync(file);
   }
 }

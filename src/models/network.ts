@@ -4,6 +4,7 @@ import type { Lowering } from "../lowering/lowering.ts";
 import { type Segment, segmentsOf } from "../lowering/segments.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
+import { splitGraph } from "../onnx/split-graph.ts";
 import type { Component } from "../weights/types.ts";
 import { readWeights, type Weights } from "../weights/view.ts";
 
@@ -57,6 +58,7 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
     get bytes() {
       return serialise(graph);
     },
+    inParts: (count) => splitGraph(graph, count).map(serialise),
   };
 }
 

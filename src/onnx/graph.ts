@@ -20,7 +20,7 @@ export interface Edge {
 
 export type Attribute = number | string | readonly number[] | { readonly float: number };
 
-interface GraphNode {
+export interface GraphNode {
   readonly operator: string;
   /** Operator set: "" is ONNX's own, "com.microsoft" holds ONNX Runtime's contributed operators. */
   readonly domain: string;
@@ -66,16 +66,19 @@ export function createGraph(name: string): Graph {
  * Nodes as ONNX Runtime gets them, what is made of weights alone first: it orders them by their place, inputs of later ones
  * first, so that such values are made right before their use and not all of them before anything else.
  */
-export function nodesInOrder({ nodes, initializers }: Graph): readonly GraphNode[] {
+export function nodesInOrder(graph: Graph): readonly GraphNode[] {
+  const first = new Set(nodesOfWeights(graph));
+  return [...first, ...graph.nodes.filter((node) => !first.has(node))];
+}
+
+/** Those that read weights alone, or what such nodes make. */
+export function nodesOfWeights({ nodes, initializers }: Graph): GraphNode[] {
   const ofWeights = new Set<string>();
-  const isOfWeights = ({ inputs, outputs }: GraphNode) => {
+  return nodes.filter(({ inputs, outputs }) => {
     const isSo = inputs.every((name) => name === "" || initializers.has(name) || ofWeights.has(name));
     if (isSo) for (const name of outputs) ofWeights.add(name);
     return isSo;
-  };
-  const [first, rest] = [[], []] as [GraphNode[], GraphNode[]];
-  for (const node of nodes) (isOfWeights(node) ? first : rest).push(node);
-  return [...first, ...rest];
+  });
 }
 
 export function addInput(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {

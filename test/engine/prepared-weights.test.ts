@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Engine, Model } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { float32ToFloat16 } from "../../src/half.ts";
 import { addInput, addInt8Matrix, addOutput, createGraph } from "../../src/onnx/graph.ts";
-import { dynamicQuantizeLinear, matMulIntegerToFloat } from "../../src/onnx/ops.ts";
+import { add, dynamicQuantizeLinear, matMulIntegerToFloat } from "../../src/onnx/ops.ts";
 import { serialise } from "../../src/onnx/serialise.ts";
+import { splitGraph } from "../../src/onnx/split-graph.ts";
 import { floatTensor } from "../../src/tensor.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "prepared-weights-"));
@@ -32,7 +33,24 @@ function products(size: number, count: number, file: string): Model {
     const { bytes, scales } = addInt8Matrix(graph, `w${index}`, weight);
     addOutput(graph, `y${index}`, matMulIntegerToFloat(x, bytes, scales));
   }
-  return { name: "products", bytes: serialise(graph), weightsFolder: folder, prepared: graph.prepared };
+  const inParts = vi.fn((parts: number) => splitGraph(graph, parts).map(serialise));
+  return { name: "products", bytes: serialise(graph), inParts, weightsFolder: folder, prepared: graph.prepared };
+}
+
+/** y = x w w ... for each of `count` such weights, and z = x. */
+function chain(size: number, count: number, file: string): Model {
+  const graph = createGraph("chain");
+  const x = addInput(graph, "x", "float32", [1, size]);
+  let y = x;
+  for (let index = 0; index < count; index++) {
+    const weight = { dtype: "float16", shape: [size, size], file, offset: 0 } as const;
+    const { bytes, scales } = addInt8Matrix(graph, `w${index}`, weight);
+    y = matMulIntegerToFloat(dynamicQuantizeLinear(y), bytes, scales);
+  }
+  addOutput(graph, "y", y);
+  addOutput(graph, "z", add(x, x));
+  const inParts = vi.fn((parts: number) => splitGraph(graph, parts).map(serialise));
+  return { name: "chain", bytes: serialise(graph), inParts, weightsFolder: folder, prepared: graph.prepared };
 }
 
 /** Each output of weight i is i + 1 times the sum of x. */
@@ -64,7 +82,7 @@ it("in several threads, each weight once, from where it lies in the file", async
 });
 
 it("leave nothing behind but what the session holds", { timeout: 60_000 }, async () => {
-  const [size, count] = [1024, 24];
+  const [size, count] = [1024, 48];
   const weightsMB = (size * size * count) / 1e6;
   writeWeights("memory.bin", size, count);
   const residentMB = () => process.memoryUsage().rss / 1e6;
@@ -132,4 +150,65 @@ it("stop being worked out when a signal says so, after which the engine works", 
   const { y0 } = await session.run(ones(64));
   expect((y0!.data as Float32Array)[0]).toBeCloseTo(64, 3);
   await session.release();
+});
+
+describe("a model of more weights than one thread works out", () => {
+  const [size, count] = [1024, 36];
+  const x = () => ({
+    x: floatTensor(
+      [1, size],
+      Float32Array.from({ length: size }, (_, index) => Math.sin(index)),
+    ),
+  });
+
+  it("is loaded in parts, which give together what the whole one gives", async () => {
+    writeWeights("chain.bin", size, 1);
+    const inTwo = chain(size, count, "chain.bin");
+    const { inParts, ...whole } = inTwo;
+    const session = await engine.load(inTwo);
+    expect(inParts).toHaveBeenCalledExactlyOnceWith(2);
+    const once = await engine.load(whole);
+    const expected = await once.run(x());
+    expect(Object.keys(expected)).toEqual(["y", "z"]);
+    for (let run = 0; run < 2; run++) expect(await session.run(x())).toEqual(expected);
+    await expect(session.run({})).rejects.toThrow("chain: no value for input x");
+    await expect(session.run({ ...x(), v: x().x })).rejects.toThrow("chain: nothing is called v, there are x, ");
+    for (const each of [session, once]) await each.release();
+  });
+
+  it("leaves nothing behind", { timeout: 60_000 }, async () => {
+    writeWeights("chain.bin", size, 1);
+    const weightsMB = (size * size * count) / 1e6;
+    const residentMB: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      const session = await engine.load(chain(size, count, "chain.bin"));
+      await session.run(x());
+      await session.release();
+      residentMB.push(process.memoryUsage().rss / 1e6);
+    }
+    expect(residentMB.at(-1)! - residentMB[0]!, residentMB.join(" ")).toBeLessThan(0.5 * weightsMB);
+  });
+
+  it("is an error when one part cannot be loaded, after which the engine works", async () => {
+    writeWeights("chain.bin", size, 1);
+    const { inParts, ...model } = chain(size, count, "chain.bin");
+    const broken = (parts: number) => inParts!(parts).with(1, new TextEncoder().encode("no graph"));
+    await expect(engine.load({ ...model, inParts: broken })).rejects.toMatchObject({
+      code: "engine",
+      message: expect.stringMatching(/^chain: chain: the graph could not be loaded: ONNX Runtime: /),
+    });
+    const session = await engine.load({ ...model, inParts: inParts! });
+    await session.run(x());
+    await session.release();
+  });
+
+  it("ends a run in whichever part it is when a signal says so", async () => {
+    writeWeights("chain.bin", size, 1);
+    const session = await engine.load(chain(size, count, "chain.bin"));
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(session.run(x(), { signal })).rejects.toMatchObject({ code: "aborted" });
+    const { z } = await session.run(x());
+    expect((z!.data as Float32Array)[1]).toBeCloseTo(2 * Math.sin(1), 6);
+    await session.release();
+  });
 });
