@@ -5,7 +5,7 @@ import type { WrittenSegment } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import { countMultiplications } from "../onnx/work.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
-import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
+import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
 import { mapTensors, workspaceSize } from "./segment-workspace.ts";
 import { type StageContext, withSession } from "./stages.ts";
@@ -58,8 +58,7 @@ export async function runSegments(
   frames: number,
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
-  const maps = createClipMaps(context.engine, frames);
-  const plans = planMaps(segments);
+  const maps = createClipMaps(context.engine, segments, frames);
   const work = segments.map((segment) => countMultiplications(segment.graph));
   const allWork = segments.reduce(
     (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
@@ -69,11 +68,9 @@ export async function runSegments(
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
   const passage: Passage = { frames, maps, statistics: new Map() };
   try {
-    await maps.place(first);
-    await maps.write(first, 0, given);
     for (const [index, segment] of segments.entries()) {
-      const { places, releases } = plans[index]!;
-      for (const { map, over } of places) await maps.place(map, over);
+      await maps.begin(index);
+      if (index === 0) await maps.write(first, 0, given);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
       await withSession(context, "vae decoder", segment, async (session) => {
@@ -84,7 +81,7 @@ export async function runSegments(
           onWork(workDone / allWork);
         }
       });
-      for (const map of releases) await maps.release(map);
+      await maps.end(index);
     }
     const frameValues = new Float32Array(frames * result.frameSize);
     await maps.read(result, 0, frameValues);

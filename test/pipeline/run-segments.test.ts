@@ -67,11 +67,12 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
 
 it("sets aside as much as was said before, and gives all of it back", async () => {
   const { write } = readNetworks(await open("two-levels-fp32"), createCpuFp32Lowering);
-  let [heldBytes, mostBytes] = [0, 0];
+  let [heldBytes, mostBytes, made] = [0, 0, 0];
   const counting: Engine = {
     ...engine(),
     async createScratch(length): Promise<Scratch> {
       const scratch = await engine().createScratch(length);
+      made++;
       heldBytes += 4 * length;
       mostBytes = Math.max(mostBytes, heldBytes);
       const release = () => {
@@ -85,6 +86,11 @@ it("sets aside as much as was said before, and gives all of it back", async () =
   await runAll(counting, segments, new Float32Array(4 * 4 * 16), 4);
   expect(mostBytes).toBe(scratchBytes(segments, 4));
   expect(heldBytes).toBe(0);
+  // Of each size, one for what a block reads and writes and one for what lies between its two halves.
+  const sizes = new Set(
+    segments.flatMap(({ reads, writes }) => [reads[0]!.map, ...writes].map((map) => map.frameSize)),
+  );
+  expect(made).toBeLessThanOrEqual(2 * sizes.size);
 });
 
 it("gives everything back when it fails in the middle", async () => {
