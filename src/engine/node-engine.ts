@@ -132,7 +132,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const sessionOptions = api.CreateSessionOptions();
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(sessionOptions, true);
   const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
-  const packsWeights = matrixOf(model) !== undefined;
+  const packsWeights = model.packsWeights ?? matrixOf(model) !== undefined;
   const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
   const request = { kind: "load", ...about, packsWeights, runMemory } as const;
   const start = () => worker.call(request, { transfer: [bytes.buffer], signal, interrupt });

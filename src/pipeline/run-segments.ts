@@ -4,7 +4,7 @@ import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import { countMultiplications } from "../onnx/work.ts";
-import { type FloatTensor, floatTensor } from "../tensor.ts";
+import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
 import { mapTensors, workspaceSize } from "./segment-workspace.ts";
@@ -94,6 +94,20 @@ export async function runSegments(
 /** Frames that a segment gets at a time, the neighbours not counted. */
 export function windowOf({ reads }: WrittenSegment): number {
   return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
+}
+
+/** Bytes that one clip brings to its maps' places and back, what is given and the result included. */
+export function movedMapBytes(segments: readonly WrittenSegment[], frames: number): number {
+  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  let numbers = frames * (first.frameSize + result.frameSize);
+  for (const segment of segments) {
+    const windows = Math.ceil(frames / windowOf(segment));
+    for (const { shape, map, neighbours } of segment.reads) {
+      numbers += windows * elementCount(shape) - 2 * neighbours * map.frameSize; // none beyond the clip's ends
+    }
+    for (const { frameSize } of segment.writes) numbers += frames * frameSize;
+  }
+  return Float32Array.BYTES_PER_ELEMENT * numbers;
 }
 
 /**
