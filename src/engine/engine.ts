@@ -15,6 +15,8 @@ export interface Model {
   readonly weightsFolder?: string;
   /** Weights of that folder that are worked out before the session starts, and handed over in memory. */
   readonly prepared?: readonly PreparedWeight[];
+  /** Whether the session brings weights to a form of its own, which takes time and memory. It does where int8 matrices are prepared. */
+  readonly packsWeights?: boolean;
   /** For messages: "unet", "vae decoder", ... */
   readonly name: string;
 }

@@ -134,7 +134,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
   const sessionOptions = api.CreateSessionOptions();
-  const packsWeights = matrixOf(model) !== undefined;
+  const packsWeights = model.packsWeights ?? matrixOf(model) !== undefined;
   const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
   const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, runMemory } as const;
   const loaded = model.prepared?.length

@@ -47,7 +47,7 @@ export function openScratchSpace(
   return {
     async create(length) {
       const sizeBytes = Float32Array.BYTES_PER_ELEMENT * length;
-      return heldBytes + sizeBytes <= inMemoryBytes ? inMemory(length) : inFile(folder, sizeBytes);
+      return heldBytes + sizeBytes <= inMemoryBytes ? inMemory(length) : inFiles(folder, sizeBytes);
     },
     async assertFits(sizeBytes) {
       if (heldBytes + sizeBytes > inMemoryBytes) await assertFree(folder, sizeBytes);
@@ -65,21 +65,45 @@ function assertWritable(folder: string): void {
   }
 }
 
-async function inFile(folder: string, sizeBytes: number): Promise<Scratch> {
+/**
+ * Values lie in stripes, one after the other in as many files as Node has threads for them: the system lets one thread at a time
+ * write to a file, and to copy what is written and read takes the thread's time.
+ */
+const filesOfScratch = 4;
+const stripeBytes = 4 * 1024 * 1024;
+
+async function inFiles(folder: string, sizeBytes: number): Promise<Scratch> {
   await assertFree(folder, sizeBytes);
-  const file = await openWithoutName(folder);
+  const files = await openAll(folder);
   return {
     read: (first, into) =>
-      moveAll(into, first, async (bytes, position) => (await file.read(bytes, 0, bytes.length, position)).bytesRead),
+      moveStripes(files, into, first, async (file, bytes, position) => {
+        return (await file.read(bytes, 0, bytes.length, position)).bytesRead;
+      }),
     write: (first, values) =>
-      moveAll(values, first, async (bytes, position) => {
+      moveStripes(files, values, first, async (file, bytes, position) => {
         const { bytesWritten } = await file.write(bytes, 0, bytes.length, position).catch((cause) => {
           throw fullDisk.includes(cause.code) ? noSpace(folder, sizeBytes, undefined, cause) : cause;
         });
         return bytesWritten;
       }),
-    release: () => file.close(),
+    release: () => closeAll(files),
   };
+}
+
+async function openAll(folder: string): Promise<FileHandle[]> {
+  const files: FileHandle[] = [];
+  try {
+    while (files.length < filesOfScratch) files.push(await openWithoutName(folder));
+    return files;
+  } catch (error) {
+    await closeAll(files);
+    throw error;
+  }
+}
+
+async function closeAll(files: readonly FileHandle[]): Promise<void> {
+  await allDone(files.map((file) => file.close()));
 }
 
 const fullDisk = ["ENOSPC", "EDQUOT", "EFBIG"];
@@ -97,20 +121,36 @@ async function openWithoutName(folder: string): Promise<FileHandle> {
   }
 }
 
-/** One call moves 2 GB at most, and may move less than it was asked to. */
-async function moveAll(
-  values: Float32Array,
-  first: number,
-  move: (bytes: Uint8Array, position: number) => Promise<number>,
-): Promise<void> {
-  let rest = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  let position = first * values.BYTES_PER_ELEMENT;
-  while (rest.length > 0) {
-    const moved = await move(rest.subarray(0, 2 ** 30), position);
-    if (moved === 0) throw new StillmotionError("internal", `scratch: nothing was written at byte ${position}`);
-    rest = rest.subarray(moved);
-    position += moved;
+/** Moves some bytes of a file, and tells how many. */
+type Move = (file: FileHandle, bytes: Uint8Array, position: number) => Promise<number>;
+
+async function moveStripes(files: readonly FileHandle[], values: Float32Array, first: number, move: Move) {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const start = first * values.BYTES_PER_ELEMENT;
+  const end = start + bytes.length;
+  const moves: Promise<void>[] = [];
+  for (let from = start; from < end; ) {
+    const stripe = Math.floor(from / stripeBytes);
+    const to = Math.min(end, (stripe + 1) * stripeBytes);
+    const position = Math.floor(stripe / files.length) * stripeBytes + (from % stripeBytes);
+    moves.push(moveAll(files[stripe % files.length]!, bytes.subarray(from - start, to - start), position, move));
+    from = to;
   }
+  await allDone(moves);
+}
+
+async function moveAll(file: FileHandle, bytes: Uint8Array, position: number, move: Move): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const moved = await move(file, bytes.subarray(done), position + done);
+    if (moved === 0) throw new StillmotionError("internal", `scratch: nothing was moved at byte ${position + done}`);
+    done += moved;
+  }
+}
+
+/** Rejects as the first one did, when nothing is under way any more: the memory may then be given back. */
+async function allDone(works: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(works);
+  await Promise.all(works);
 }
 
 async function assertFree(folder: string, sizeBytes: number): Promise<void> {

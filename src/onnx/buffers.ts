@@ -80,7 +80,7 @@ function count(uses: Map<string, number>, name: string, change: number): number 
 }
 
 /** Operators whose result is another view of their first input. */
-export const views = ["Reshape", "Identity"];
+const views = ["Reshape", "Identity"];
 /** Inputs that an operator's kernel may overwrite: `MayInplace` of its definition. Sums and products are not among them. */
 const overwrites: Readonly<Record<string, readonly number[]>> = { Sigmoid: [0], Cast: [0] };
 

@@ -1,6 +1,5 @@
 /** How much work is one run of a graph? Its multiplications, by the kind of operator that does them, and the bytes that it moves. */
 import { bytesPerElement, elementCount } from "../tensor.ts";
-import { views } from "./buffers.ts";
 import type { Graph } from "./graph.ts";
 
 /** Kinds of operators that multiply, each of a speed of its own. */
@@ -21,6 +20,9 @@ const kinds: Readonly<Record<string, KindOfWork>> = {
   MatMulIntegerToFloat: "int8Product",
 };
 
+/** Operators that read no more of their input than they write. */
+const readingParts = ["Slice", "Gather"];
+
 const known = new WeakMap<Graph, GraphWork>();
 
 /** Of a graph that is written to its end. */
@@ -40,9 +42,11 @@ function count(graph: Graph): GraphWork {
   const multiplications = { product: 0, convolution: 0, attention: 0, int8Product: 0 };
   let movedBytes = 0;
   for (const { operator, inputs, outputs, attributes } of graph.nodes) {
-    if (views.includes(operator)) continue;
-    const moved = [...inputs.filter((name) => name !== "" && !graph.initializers.has(name)), ...outputs];
-    movedBytes += moved.reduce((sum, name) => sum + bytesOf(name), 0);
+    if (operator === "Reshape") continue; // another view of its input, where an Identity copies a result
+    const read = readingParts.includes(operator)
+      ? outputs
+      : inputs.filter((name) => name !== "" && !graph.initializers.has(name));
+    movedBytes += [...read, ...outputs].reduce((sum, name) => sum + bytesOf(name), 0);
     const results = elementCount(shapeOf(outputs[0]));
     const kind = kinds[operator];
     if (kind === "convolution") {

@@ -1,7 +1,8 @@
-/** How fast is this machine? A second of small graphs on the pipeline's own engine, one for each kind of work. */
-import type { Engine, Session } from "../engine/engine.ts";
-import { throwIfAborted } from "../errors.ts";
+/** How fast is this machine? A second or two of small graphs on the pipeline's own engine, one for each kind of work. */
+import { type Engine, type Session, scratchInMemoryBytes, type Workspace } from "../engine/engine.ts";
+import { StillmotionError, throwIfAborted } from "../errors.ts";
 import { addConstant, addInput, addOutput, createGraph, type Edge, type Graph } from "../onnx/graph.ts";
+import { memoryOf } from "../onnx/memory.ts";
 import * as ops from "../onnx/ops.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { type KindOfWork, kindsOfWork, workOf } from "../onnx/work.ts";
@@ -10,11 +11,16 @@ import { elementCount, floatTensor } from "../tensor.ts";
 export interface Speeds {
   readonly multiplicationsPerSecond: Readonly<Record<KindOfWork, number>>;
   readonly movedBytesPerSecond: number;
+  /** What it takes more to move bytes to pages that come from the system. */
+  readonly freshBytesPerSecond: number;
+  /** To scratches and back, where they are files. */
+  readonly scratchBytesPerSecond: number;
 }
 
-/** Of no machine in particular, for what is not measured because no network needs it. */
-const usualSpeeds: Pick<Speeds, "multiplicationsPerSecond"> = {
-  multiplicationsPerSecond: { product: 80e9, convolution: 100e9, attention: 80e9, int8Product: 300e9 },
+/** Of no machine in particular, for what is not measured because no network needs it, or cannot be. */
+const usualSpeeds: Pick<Speeds, "multiplicationsPerSecond" | "scratchBytesPerSecond"> = {
+  multiplicationsPerSecond: { product: 80e9, convolution: 80e9, attention: 80e9, int8Product: 300e9 },
+  scratchBytesPerSecond: 5e9,
 };
 
 /** Each graph is run so often, and the fastest run counts. */
@@ -26,22 +32,43 @@ export async function calibrate(
   kinds: readonly KindOfWork[] = kindsOfWork,
   signal?: AbortSignal,
 ): Promise<Speeds> {
-  const moving = await measure(engine, elementwiseGraph());
-  const movedBytesPerSecond = moving.work.movedBytes / moving.runSeconds;
-  const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
-  for (const kind of kinds) {
+  const moving = movingGraph();
+  const { activationBytes } = memoryOf(moving);
+  const freshSeconds = await measure(engine, moving);
+  const workspace = await engine.openWorkspace({ tensorBytes: 64, runBytes: activationBytes }, { signal });
+  try {
+    const movingSeconds = await measure(engine, moving, { workspace });
+    const movedBytesPerSecond = workOf(moving).movedBytes / movingSeconds;
+    const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
+    for (const kind of kinds) {
+      throwIfAborted(signal);
+      const graph = graphs[kind]();
+      const { multiplications, movedBytes } = workOf(graph);
+      const seconds = await measure(engine, graph, { workspace, packsWeights: kind === "int8Product" });
+      const multiplying = Math.max(seconds / 2, seconds - movedBytes / movedBytesPerSecond);
+      multiplicationsPerSecond[kind] = multiplications[kind] / multiplying;
+    }
     throwIfAborted(signal);
-    const { work, runSeconds } = await measure(engine, graphs[kind]());
-    const multiplying = Math.max(runSeconds / 2, runSeconds - work.movedBytes / movedBytesPerSecond);
-    multiplicationsPerSecond[kind] = work.multiplications[kind] / multiplying;
+    return {
+      multiplicationsPerSecond,
+      movedBytesPerSecond,
+      freshBytesPerSecond: activationBytes / Math.max(0, freshSeconds - movingSeconds),
+      scratchBytesPerSecond: await scratchSpeed(engine),
+    };
+  } finally {
+    await workspace.release();
   }
-  return { multiplicationsPerSecond, movedBytesPerSecond };
 }
 
-async function measure(engine: Engine, graph: Graph) {
-  const session = await engine.load({ name: graph.name, bytes: serialise(graph) });
+/** @param options.packsWeights as sessions with int8 matrices do: without, their products have half the speed at times */
+async function measure(
+  engine: Engine,
+  graph: Graph,
+  { workspace, packsWeights = false }: { workspace?: Workspace; packsWeights?: boolean } = {},
+): Promise<number> {
+  const session = await engine.load({ name: graph.name, bytes: serialise(graph), packsWeights }, { workspace });
   try {
-    return { work: workOf(graph), runSeconds: await fastestRun(session) };
+    return await fastestRun(session);
   } finally {
     await session.release();
   }
@@ -57,43 +84,75 @@ async function fastestRun(session: Session): Promise<number> {
   return Math.min(...seconds);
 }
 
+/** As the maps of a clip are: written to a new place and to an old one, and each time read twice. */
+async function scratchSpeed(engine: Engine): Promise<number> {
+  const piece = new Float32Array(4e6);
+  const pieces = Math.ceil(scratchInMemoryBytes / piece.byteLength) + 1; // too many for memory
+  const starts = Array.from({ length: pieces }, (_, index) => index * piece.length);
+  try {
+    const scratch = await engine.createScratch(pieces * piece.length);
+    try {
+      const started = performance.now();
+      for (let time = 0; time < 2; time++) {
+        for (const start of starts) await scratch.write(start, piece);
+        for (const start of [...starts, ...starts]) await scratch.read(start, piece);
+      }
+      return (6 * pieces * piece.byteLength * 1000) / (performance.now() - started);
+    } finally {
+      await scratch.release();
+    }
+  } catch (error) {
+    if (error instanceof StillmotionError && error.code === "output") return usualSpeeds.scratchBytesPerSecond; // no room
+    throw error;
+  }
+}
+
 /** Of the widest level of the published UNet, and of its first. */
 const wide = 1280;
 const narrow = 320;
 
 const graphs: Readonly<Record<KindOfWork, () => Graph>> = {
   product: () =>
-    written("product", [1024, wide], (x) => ops.gemm(x, ops.cast(halves(x.graph, [wide, wide]), "float32"))),
+    written("product", [1024, wide], 3, (x) => ops.gemm(x, ops.cast(halves(x.graph, [wide, wide]), "float32"))),
+  // What is not done in tiles: kernels of few channels, and those across a few frames.
   convolution: () =>
-    written("convolution", [1, narrow, 32, 56], (x) =>
-      ops.conv(x, ops.cast(halves(x.graph, [narrow, narrow, 3, 3]), "float32"), undefined, {
-        strides: [1, 1],
-        pads: [1, 1, 1, 1],
-      }),
-    ),
-  attention: () => written("attention", [1, 1792, narrow], (x) => ops.multiHeadAttention(x, x, x, narrow / 64)),
+    written("convolution", [1, 64, 96, 160], 3, (x) => {
+      const frames = ops.reshape(convolve(x, 3), [1, narrow, 8, 384]);
+      return ops.reshape(convolve(frames, 1), x.shape);
+    }),
+  attention: () => written("attention", [1, 1792, narrow], 2, (x) => ops.multiHeadAttention(x, x, x, narrow / 64)),
   int8Product: () =>
-    written("int8 product", [1024, wide], (x) => {
+    written("int8 product", [1024, wide], 3, (x) => {
       const matrix = addConstant(x.graph, { dtype: "int8", shape: [wide, wide], data: ones(wide * wide) });
       const scales = ops.floats(x.graph, new Float32Array(wide).fill(0.01));
       return ops.matMulIntegerToFloat(ops.dynamicQuantizeLinear(x), matrix, scales);
     }),
 };
 
-/** As a norm with its activation is written: most of what is no product. */
-function elementwiseGraph(): Graph {
-  return written("elementwise", [1, 128, 128 * 128], (x) => {
-    const perChannel = ops.floats(x.graph, new Float32Array(128).fill(1.5), [128, 1]);
-    const normalised = ops.instanceNormalization(x, 1e-5);
-    return ops.quickGelu(ops.add(ops.multiply(normalised, perChannel), perChannel), 1);
+/** (items, channels, height, width) with a kernel of 3 x `across`. */
+function convolve(x: Edge, across: 1 | 3): Edge {
+  const channels = x.shape[1]!;
+  const weight = ops.cast(halves(x.graph, [channels, channels, 3, across]), "float32");
+  const side = (across - 1) / 2;
+  return ops.conv(x, weight, undefined, { strides: [1, 1], pads: [1, side, 1, side] });
+}
+
+/** A tenth of what a decoder moves is tiles that become rows, in one thread; the rest is mostly as in a norm with its activation. */
+function movingGraph(): Graph {
+  return written("moving", [1, 64, 256 * 256], 2, (x) => {
+    const tiles = ops.reshape(normalise(normalise(normalise(x))), [64, 64, 64, 4, 4]);
+    return ops.reshape(ops.transpose(tiles, [0, 1, 3, 2, 4]), x.shape);
   });
 }
 
-/** So often that what goes in and comes out does not count. */
-const layers = 3;
+function normalise(x: Edge): Edge {
+  const perChannel = ops.floats(x.graph, new Float32Array(64).fill(1.5), [64, 1]);
+  const normalised = ops.instanceNormalization(x, 1e-5);
+  return ops.quickGelu(ops.add(ops.multiply(normalised, perChannel), perChannel), 1);
+}
 
-/** Layers that keep the shape, one after the other; a number goes in, and few come out. */
-function written(name: string, shape: readonly number[], layer: (x: Edge) => Edge): Graph {
+/** Layers that keep the shape, so many that what goes in and comes out counts little; a number goes in, and few come out. */
+function written(name: string, shape: readonly number[], layers: number, layer: (x: Edge) => Edge): Graph {
   const graph = createGraph(`calibration: ${name}`);
   const one = ops.reshape(
     addInput(graph, "x", "float32", [1]),
@@ -110,7 +169,7 @@ function halves(graph: Graph, shape: readonly number[]): Edge {
   return addConstant(
     graph,
     { dtype: "float16", shape, data: new Uint16Array(elementCount(shape)).fill(one) },
-    "weight",
+    `weights ${shape.join("x")}`,
   );
 }
 

@@ -1,80 +1,100 @@
-/** Where do the feature maps of a clip lie while its segments run, and for how long? In scratches, from the first use to the last. */
+/** Where do the feature maps of a clip lie while its segments run, and for how long? In scratches, one map after another. */
 import type { Engine, Scratch } from "../engine/engine.ts";
 import type { ClipMap, Segment } from "../lowering/segments.ts";
 
-/** What happens to maps around one segment. */
-interface MapPlan {
-  /** Before it: maps that get a place, of their own or over a map of their size, each frame of which is read before. */
-  readonly places: readonly { readonly map: ClipMap; readonly over: ClipMap | undefined }[];
-  /** After it: maps that no other segment reads. */
-  readonly releases: readonly ClipMap[];
+/** A scratch for maps of one size, from the segment that first writes or reads one of them to the last that reads one. */
+interface Place {
+  readonly frameSize: number;
+  readonly from: number;
+  to: number;
+  /** The last map that was given the place. */
+  holder: string;
 }
 
-/** The plan of each segment. The first map and the last are the caller's. */
-export function planMaps(segments: readonly Segment[]): MapPlan[] {
+/**
+ * The place of each map, by its name. A map takes that of one which was last read by the segment before, or is by the segment
+ * that writes the map, each frame before it is written: to write a file again is faster than to write a new one. The map that
+ * nobody reads, which is the result, keeps its place.
+ */
+function planPlaces(segments: readonly Segment[]): Map<string, Place> {
   const lastReader = new Map(
     segments.flatMap(({ reads }, index) => reads.map(({ map }) => [map.name, index] as const)),
   );
-  return segments.map(({ reads, writes }, index) => {
-    const last = reads.filter(({ map }) => lastReader.get(map.name) === index);
-    const releases = [...new Map(last.map(({ map }) => [map.name, map])).values()];
-    const isReadAhead = ({ name }: ClipMap) => last.some(({ map, neighbours }) => map.name === name && neighbours > 0);
-    const free = releases.filter((map) => !isReadAhead(map));
-    const places = writes.map((map) => {
-      const at = free.findIndex((old) => old.frameSize === map.frameSize);
-      return { map, over: at < 0 ? undefined : free.splice(at, 1)[0] };
-    });
-    return { places, releases };
-  });
+  const places = new Map<string, Place>();
+
+  function isFree({ to, holder }: Place, index: number): boolean {
+    const { reads } = segments[index]!;
+    const isReadAhead = reads.some(({ map, neighbours }) => map.name === holder && neighbours > 0);
+    return to === index - 1 || (to === index && !isReadAhead);
+  }
+
+  function give(map: ClipMap, index: number): void {
+    const fitting = [...places.values()].filter((place) => place.frameSize === map.frameSize && isFree(place, index));
+    const [latest] = fitting.toSorted((a, b) => b.to - a.to);
+    const place = latest ?? { frameSize: map.frameSize, from: index, to: index, holder: map.name };
+    places.set(map.name, Object.assign(place, { to: lastReader.get(map.name) ?? segments.length, holder: map.name }));
+  }
+
+  give(segments[0]!.reads[0]!.map, 0);
+  for (const [index, { writes }] of segments.entries()) for (const map of writes) give(map, index);
+  return places;
 }
 
 /** Most bytes that lie in scratches at a time. */
 export function scratchBytes(segments: readonly Segment[], frames: number): number {
-  let held = segments[0]!.reads[0]!.map.frameSize;
-  let largest = held;
-  for (const { places, releases } of planMaps(segments)) {
-    const taken = places.flatMap(({ over }) => over ?? []);
-    for (const { map, over } of places) held += over ? 0 : map.frameSize;
-    largest = Math.max(largest, held);
-    for (const map of releases) held -= taken.includes(map) ? 0 : map.frameSize;
-  }
-  return Float32Array.BYTES_PER_ELEMENT * frames * largest;
+  const places = [...new Set(planPlaces(segments).values())];
+  const frameSizes = segments.map((_, index) =>
+    places.filter(({ from, to }) => from <= index && index <= to).reduce((sum, { frameSize }) => sum + frameSize, 0),
+  );
+  return Float32Array.BYTES_PER_ELEMENT * frames * Math.max(...frameSizes);
 }
 
 /** The maps of one clip. */
 export interface ClipMaps {
-  place(map: ClipMap, over?: ClipMap): Promise<void>;
+  /** Call it before segment `index`, counted from 0, and `end` after it. */
+  begin(index: number): Promise<void>;
+  end(index: number): Promise<void>;
   /** Fills `into` with frames from `first` on; those beyond the clip's ends are zero. */
   read(map: ClipMap, first: number, into: Float32Array): Promise<void>;
   write(map: ClipMap, first: number, frames: Float32Array): Promise<void>;
-  release(map: ClipMap): Promise<void>;
   releaseAll(): Promise<void>;
 }
 
-export function createClipMaps({ createScratch }: Pick<Engine, "createScratch">, frames: number): ClipMaps {
-  const scratches = new Map<string, Scratch>();
+export function createClipMaps(
+  { createScratch }: Pick<Engine, "createScratch">,
+  segments: readonly Segment[],
+  frames: number,
+): ClipMaps {
+  const placeOf = planPlaces(segments);
+  const places = new Set(placeOf.values());
+  const scratches = new Map<Place, Scratch>();
+  const scratchOf = ({ name }: ClipMap) => scratches.get(placeOf.get(name)!)!;
 
-  async function release(name: string): Promise<void> {
-    const scratch = scratches.get(name)!;
-    scratches.delete(name);
-    const isShared = [...scratches.values()].includes(scratch);
-    if (!isShared) await scratch.release();
+  async function release(place: Place): Promise<void> {
+    const scratch = scratches.get(place)!;
+    scratches.delete(place);
+    await scratch.release();
   }
 
   return {
-    async place(map, over) {
-      scratches.set(map.name, over ? scratches.get(over.name)! : await createScratch(frames * map.frameSize));
+    async begin(index) {
+      for (const place of places) {
+        if (place.from === index) scratches.set(place, await createScratch(frames * place.frameSize));
+      }
     },
-    async read({ name, frameSize }, first, into) {
+    async end(index) {
+      for (const place of places) if (place.to === index) await release(place);
+    },
+    async read(map, first, into) {
+      const { frameSize } = map;
       const [start, end] = [Math.max(0, first), Math.min(frames, first + into.length / frameSize)];
       const within = into.subarray((start - first) * frameSize, (end - first) * frameSize);
       into.fill(0, 0, (start - first) * frameSize).fill(0, (end - first) * frameSize);
-      await scratches.get(name)!.read(start * frameSize, within);
+      await scratchOf(map).read(start * frameSize, within);
     },
-    write: (map, first, values) => scratches.get(map.name)!.write(first * map.frameSize, values),
-    release: ({ name }) => release(name),
+    write: (map, first, values) => scratchOf(map).write(first * map.frameSize, values),
     async releaseAll() {
-      for (const name of [...scratches.keys()]) await release(name);
+      for (const place of [...scratches.keys()]) await release(place);
     },
   };
 }

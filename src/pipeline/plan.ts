@@ -1,7 +1,8 @@
 /** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
 import type { WeightStorage } from "../lowering/parameter.ts";
 import type { WrittenNetwork } from "../models/network.ts";
-import { type GraphWork, kindsOfWork, workOf } from "../onnx/work.ts";
+import { memoryOf } from "../onnx/memory.ts";
+import { kindsOfWork, workOf } from "../onnx/work.ts";
 import { elementCount } from "../tensor.ts";
 import type { Speeds } from "./calibrate.ts";
 import { chunks, decoderSegments, isWindowed, setAsideBytes } from "./decode.ts";
@@ -10,7 +11,7 @@ import { scalesOf } from "./guidance.ts";
 import { type Run, stageMemory } from "./memory.ts";
 import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
-import { windowOf } from "./run-segments.ts";
+import { movedMapBytes, windowOf } from "./run-segments.ts";
 import type { Offload } from "./sessions.ts";
 import type { Stage } from "./stages.ts";
 
@@ -53,6 +54,8 @@ interface Task {
   readonly network: WrittenNetwork;
   readonly loads: number;
   readonly runs: number;
+  /** Whether all runs use the same memory, in place of taking it from the system each time. */
+  readonly inWorkspace?: boolean;
 }
 
 export interface PlannedRun extends Run {
@@ -77,7 +80,9 @@ export function planRun(
       stage,
       peakBytes: heldBytes + bytes,
       loadSeconds: sum(({ network, loads }) => loads * loadSeconds(network, speeds)),
-      runSeconds: sum(({ network, runs }) => runs * runSeconds(workOf(network.graph), speeds)),
+      runSeconds:
+        sum((task) => task.runs * runSeconds(task, speeds)) +
+        (stage === "vae decoder" ? mapSeconds(networks, run, speeds) : 0),
     };
   });
   const [whole = 0, shallow = 0] = evaluations;
@@ -109,7 +114,12 @@ function tasksOf(networks: Networks, { settings, images, offload, evaluations }:
       return [{ network: write.conditioning({ frames: settings.numFrames }), loads: 1, runs: embeddings }];
     }
     case "unet":
-      return unetsOf(networks, settings).map((network, index) => ({ network, loads: 1, runs: evaluations[index]! }));
+      return unetsOf(networks, settings).map((network, index) => ({
+        network,
+        loads: 1,
+        runs: evaluations[index]!,
+        inWorkspace: offload === "model",
+      }));
     case "vae decoder":
       return decoderTasks(networks, settings, images * settings.numVideosPerPrompt, offload);
   }
@@ -123,6 +133,7 @@ function decoderTasks(networks: Networks, settings: Settings, clips: number, off
       network,
       loads,
       runs: clips * Math.ceil(numFrames / windowOf(network)),
+      inWorkspace: offload === "model",
     }));
   }
   return [...chunks(numFrames, decodeChunkSize)].map(([frames, starts]) => ({
@@ -132,10 +143,19 @@ function decoderTasks(networks: Networks, settings: Settings, clips: number, off
   }));
 }
 
-function runSeconds({ multiplications, movedBytes }: GraphWork, speeds: Speeds): number {
-  const { multiplicationsPerSecond, movedBytesPerSecond } = speeds;
-  const multiplying = kindsOfWork.map((kind) => multiplications[kind] / multiplicationsPerSecond[kind]);
-  return multiplying.reduce((sum, each) => sum + each, 0) + movedBytes / movedBytesPerSecond;
+/** What decoding in windows takes to set its maps aside. */
+function mapSeconds(networks: Networks, { settings, images }: PlannedRun, speeds: Speeds): number {
+  if (!isWindowed(settings)) return 0;
+  const movedBytes = movedMapBytes(decoderSegments(networks, settings), settings.numFrames);
+  return (images * settings.numVideosPerPrompt * movedBytes) / speeds.scratchBytesPerSecond;
+}
+
+function runSeconds({ network: { graph }, inWorkspace = false }: Task, speeds: Speeds): number {
+  const { multiplications, movedBytes } = workOf(graph);
+  const multiplying = kindsOfWork.map((kind) => multiplications[kind] / speeds.multiplicationsPerSecond[kind]);
+  const freshBytes = inWorkspace ? 0 : memoryOf(graph).activationBytes;
+  const moving = movedBytes / speeds.movedBytesPerSecond + freshBytes / speeds.freshBytesPerSecond;
+  return multiplying.reduce((sum, each) => sum + each, 0) + moving;
 }
 
 /** Reading the graph and choosing its kernels, a node. */

@@ -3,8 +3,8 @@ import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/work.ts";
-import { type FloatTensor, floatTensor } from "../tensor.ts";
-import { type ClipMaps, createClipMaps, planMaps } from "./clip-maps.ts";
+import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
+import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
 import { mapTensors } from "./segment-workspace.ts";
 import type { WorkspaceContext } from "./shared-workspace.ts";
@@ -32,8 +32,7 @@ export async function runSegments(
   frames: number,
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
-  const maps = createClipMaps(context.engine, frames);
-  const plans = planMaps(segments);
+  const maps = createClipMaps(context.engine, segments, frames);
   const work = segments.map((segment) => countMultiplications(segment.graph));
   const allWork = segments.reduce(
     (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
@@ -43,11 +42,9 @@ export async function runSegments(
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
   const passage: Passage = { frames, maps, statistics: new Map() };
   try {
-    await maps.place(first);
-    await maps.write(first, 0, given);
     for (const [index, segment] of segments.entries()) {
-      const { places, releases } = plans[index]!;
-      for (const { map, over } of places) await maps.place(map, over);
+      await maps.begin(index);
+      if (index === 0) await maps.write(first, 0, given);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
       await withSession(context, "vae decoder", segment, async (session) => {
@@ -58,7 +55,7 @@ export async function runSegments(
           onWork(workDone / allWork);
         }
       });
-      for (const map of releases) await maps.release(map);
+      await maps.end(index);
     }
     const frameValues = new Float32Array(frames * result.frameSize);
     await maps.read(result, 0, frameValues);
@@ -71,6 +68,20 @@ export async function runSegments(
 /** Frames that a segment gets at a time, the neighbours not counted. */
 export function windowOf({ reads }: WrittenSegment): number {
   return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
+}
+
+/** Bytes that one clip brings to its maps' places and back, what is given and the result included. */
+export function movedMapBytes(segments: readonly WrittenSegment[], frames: number): number {
+  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  let numbers = frames * (first.frameSize + result.frameSize);
+  for (const segment of segments) {
+    const windows = Math.ceil(frames / windowOf(segment));
+    for (const { shape, map, neighbours } of segment.reads) {
+      numbers += windows * elementCount(shape) - 2 * neighbours * map.frameSize; // none beyond the clip's ends
+    }
+    for (const { frameSize } of segment.writes) numbers += frames * frameSize;
+  }
+  return Float32Array.BYTES_PER_ELEMENT * numbers;
 }
 
 /**

@@ -31,6 +31,26 @@ describe.each([
     await scratch.release();
   });
 
+  it("gives back many numbers, whose pieces begin and end anywhere", async () => {
+    const length = 12e6 + 5; // 48 MB
+    const scratch = await openScratchSpace(folder, options).create(length);
+    const pieces = [0, 1, 2.5e6, 2.5e6 + 3, 11e6, length];
+    for (const [index, end] of pieces.slice(1).entries()) {
+      const values = new Float32Array(end - pieces[index]!).map((_, i) => pieces[index]! + i);
+      await scratch.write(pieces[index]!, values);
+    }
+    for (const [first, count] of [
+      [0, length],
+      [3e6 + 1, 5e6],
+      [1048575, 2],
+    ] as const) {
+      const read = new Float32Array(count);
+      await scratch.read(first, read);
+      expect(read.findIndex((value, index) => value !== first + index)).toBe(-1);
+    }
+    await scratch.release();
+  });
+
   it("keeps numbers apart from those of another", async () => {
     const space = openScratchSpace(folder, options);
     const scratches = await Promise.all([1, 2, 3].map(() => space.create(2)));
@@ -39,6 +59,7 @@ describe.each([
     const read = new Float32Array(2);
     await scratches[2]!.read(0, read);
     expect([...read]).toEqual([2, -2]);
+    await Promise.all([scratches[0]!.release(), scratches[2]!.release()]);
   });
 
   it("leaves no file's name behind, not even while it is used", async () => {
@@ -72,11 +93,11 @@ describe("without room", () => {
   });
 
   it("says so in the middle of writing", async ({ skip }) => {
-    const small = await smallFileSystem("2m");
+    const small = await smallFileSystem("30m");
     if (small === undefined) return skip("only root can make a small file system");
     const space = openScratchSpace(small, onDisk);
-    const [first, second] = await Promise.all([space.create(4e5), space.create(4e5)]); // 1.6 MB of 2 MB, twice
-    const values = new Float32Array(4e5);
+    const [first, second] = await Promise.all([space.create(5e6), space.create(5e6)]); // 20 MB of 30 MB, twice
+    const values = new Float32Array(5e6);
     await first!.write(0, values);
     const error = await second!.write(0, values).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(StillmotionError);

@@ -3,11 +3,15 @@ import { expect, it } from "vitest";
 import { addConstant, addInput, addOutput, createGraph, type Edge } from "../../src/onnx/graph.ts";
 import * as ops from "../../src/onnx/ops.ts";
 import { workOf } from "../../src/onnx/work.ts";
+import { elementCount } from "../../src/tensor.ts";
 
+/** What the layer does; the copy of its result is counted and taken off again. */
 function work(shape: number[], layer: (x: Edge) => Edge) {
   const x = addInput(createGraph("test"), "x", "float32", shape);
-  addOutput(x.graph, "y", layer(x));
-  return workOf(x.graph);
+  const y = layer(x);
+  addOutput(x.graph, "y", y);
+  const { multiplications, movedBytes } = workOf(x.graph);
+  return { multiplications, movedBytes: movedBytes - 2 * 4 * elementCount(y.shape) };
 }
 const zeros = (x: Edge, shape: number[]) => ops.floats(x.graph, new Float32Array(shape.reduce((a, b) => a * b)), shape);
 const none = { product: 0, convolution: 0, attention: 0, int8Product: 0 };
@@ -48,6 +52,12 @@ it("of a product of bytes, and of what brings values to bytes", () => {
   expect(multiplications).toEqual({ ...none, int8Product: 6 * 8 * 4 });
   const scaleAndZero = 4 + 1;
   expect(movedBytes).toBe(4 * 48 + 48 + scaleAndZero + (48 + scaleAndZero + 4 * 24));
+});
+
+it("of what takes parts of its input is those parts, read and written", () => {
+  expect(work([100, 8], (x) => ops.slice(x, 0, 10, 13)).movedBytes).toBe(2 * 4 * 24);
+  const rows = (x: Edge) => addConstant(x.graph, { dtype: "int32", shape: [2], data: Int32Array.of(7, 9) });
+  expect(work([100, 8], (x) => ops.gather(x, rows(x), 0)).movedBytes).toBe(2 * 4 * 16);
 });
 
 it("of views is nothing, and of weights only what is made of them", () => {

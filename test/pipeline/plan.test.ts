@@ -2,9 +2,13 @@
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { createImage, type Image } from "../../src/image/image.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { decoderSegments } from "../../src/pipeline/decode.ts";
 import type { Dtype } from "../../src/pipeline/dtypes.ts";
-import type { Plan } from "../../src/pipeline/plan.ts";
+import { readNetworks } from "../../src/pipeline/networks.ts";
+import { type Plan, planRun } from "../../src/pipeline/plan.ts";
 import type { OutputType } from "../../src/pipeline/resolve-settings.ts";
+import { movedMapBytes } from "../../src/pipeline/run-segments.ts";
 import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
 import { watchedEngine } from "../support/watched-engine.ts";
@@ -104,6 +108,42 @@ describe("a plan", { timeout: 60_000 }, () => {
       code: "invalid-option",
       message: expect.stringContaining("expected pictures, or how many"),
     });
+  });
+});
+
+describe("the time of a stage", () => {
+  const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+  const free = {
+    multiplicationsPerSecond: { product: Infinity, convolution: Infinity, attention: Infinity, int8Product: Infinity },
+    movedBytesPerSecond: Infinity,
+    freshBytesPerSecond: Infinity,
+    scratchBytesPerSecond: Infinity,
+  };
+  function decoderSeconds(decodeChunkSize: number, speeds: Partial<typeof free>): number {
+    const settings = { ...pipe.settingsFor(small), decodeChunkSize };
+    const run = {
+      settings,
+      images: 2,
+      offload: "model",
+      dtype: "fp32",
+      weightStorage: "stored",
+      evaluations: [2],
+    } as const;
+    const memory = { heldBytes: 0, availableBytes: 1e9 };
+    const plan = planRun(networks, { ...run, outputType: "images" }, { ...free, ...speeds }, memory);
+    return plan.stages.at(-1)!.runSeconds;
+  }
+
+  it("counts what decoding in windows sets aside and reads again, for each clip", () => {
+    const segments = decoderSegments(networks, { ...pipe.settingsFor(small), decodeChunkSize: 1 });
+    const speeds = { scratchBytesPerSecond: 1000 };
+    expect(decoderSeconds(1, speeds)).toBeCloseTo((2 * movedMapBytes(segments, 3)) / 1000, 6);
+    expect(decoderSeconds(3, speeds)).toBe(0);
+  });
+
+  it("counts memory that comes from the system, which windows take once", () => {
+    expect(decoderSeconds(3, { freshBytesPerSecond: 1000 })).toBeGreaterThan(0);
+    expect(decoderSeconds(1, { freshBytesPerSecond: 1000 })).toBe(0);
   });
 });
 

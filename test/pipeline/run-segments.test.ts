@@ -7,7 +7,7 @@ import { type WrittenSegment, writeSegments } from "../../src/models/network.ts"
 import { vaeConfig, vaeDecoder, vaeHalf } from "../../src/models/vae.ts";
 import { scratchBytes } from "../../src/pipeline/clip-maps.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { runSegments } from "../../src/pipeline/run-segments.ts";
+import { movedMapBytes, runSegments } from "../../src/pipeline/run-segments.ts";
 import { workspaceSize } from "../../src/pipeline/segment-workspace.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { withWorkspace } from "../../src/pipeline/shared-workspace.ts";
@@ -69,26 +69,37 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
   });
 });
 
-it("sets aside as much as was said before, and gives all of it back", async () => {
+it("sets aside and moves as much as was said before, and gives all of it back", async () => {
   const { write } = readNetworks(await open("two-levels-fp32"), createCpuFp32Lowering);
-  let [heldBytes, mostBytes] = [0, 0];
+  let [heldBytes, mostBytes, movedBytes, made] = [0, 0, 0, 0];
   const counting: Engine = {
     ...engine(),
     async createScratch(length): Promise<Scratch> {
       const scratch = await engine().createScratch(length);
+      made++;
       heldBytes += 4 * length;
       mostBytes = Math.max(mostBytes, heldBytes);
       const release = () => {
         heldBytes -= 4 * length;
         return scratch.release();
       };
-      return { ...scratch, release };
+      const counted = (move: Scratch["read"]) => (first: number, values: Float32Array) => {
+        movedBytes += values.byteLength;
+        return move(first, values);
+      };
+      return { read: counted(scratch.read), write: counted(scratch.write), release };
     },
   };
-  const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  await runAll(counting, segments, new Float32Array(4 * 4 * 16), 4);
-  expect(mostBytes).toBe(scratchBytes(segments, 4));
+  const segments = write.vaeDecoderSegments({ frames: 5, window: 2, height: 4, width: 4 });
+  await runAll(counting, segments, new Float32Array(5 * 4 * 16), 5);
+  expect(mostBytes).toBe(scratchBytes(segments, 5));
+  expect(movedBytes).toBe(movedMapBytes(segments, 5));
   expect(heldBytes).toBe(0);
+  // Of each size, one for what a block reads and writes and one for what lies between its two halves.
+  const sizes = new Set(
+    segments.flatMap(({ reads, writes }) => [reads[0]!.map, ...writes].map((map) => map.frameSize)),
+  );
+  expect(made).toBeLessThanOrEqual(2 * sizes.size);
 });
 
 it("gives everything back when it fails in the middle", async () => {
