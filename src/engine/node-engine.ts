@@ -10,10 +10,10 @@ import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
 import { addressSpaceLeft } from "./native-memory.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
-import { configure } from "./ort-session.ts";
+import { configure, type Runtime, startRuntime, stopRuntime } from "./ort-session.ts";
 import { packsMatrices } from "./packing-probe.ts";
 import { placeWeights } from "./place-weights.ts";
-import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
+import { prepareInThreads, releaseParts, threadsFor } from "./prepare-threads.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
@@ -32,8 +32,8 @@ export interface NodeEngineOptions {
 const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvider", cpu: "CPUExecutionProvider" };
 
 /**
- * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. An idle
- * engine does not keep the process alive.
+ * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. Graphs with weights
+ * that are worked out are loaded by the threads which do that. An idle engine does not keep the process alive.
  *
  * A signal given to `run` ends it at the next operator: the promise rejects when the memory is given back, after the time
  * of one operator. One given to `load` rejects at once, but threads end after the weight that each prepares, and ONNX
@@ -64,6 +64,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   }
   const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
   await worker.started;
+  // Held until no thread loads any more: sessions must not outlive the environment.
+  let runtime: Runtime | undefined = startRuntime(api);
   const workspaces = createWorkspaces(api, worker);
   const weights = new Set<() => void>();
   const loading = new Set<Promise<unknown>>();
@@ -102,6 +104,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
       await worker.stop(wasDisposed);
       await Promise.allSettled(loading);
       for (const freeWeights of weights) freeWeights();
+      if (runtime) stopRuntime(runtime);
+      runtime = undefined;
     },
   };
 }
@@ -147,6 +151,7 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
       options.loading.delete(session);
     });
   options.loading.add(session);
+  if (workspace) workspaces.await(workspace, session);
   return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
 }
 
@@ -181,8 +186,9 @@ async function loadWithWeights(
   const { name, weightsFolder, prepared = [] } = model;
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
   const { sessionOptions, threads, runMemory } = about;
+  if (disposed.aborted) throw new StillmotionError("engine", wasDisposed);
+  throwIfAborted(signal);
   const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
-  throwIfAborted(eitherSignal);
   configure(api, about);
   const placed = placeWeights(api, sessionOptions, prepared, name);
   const freeWeights = () => {
@@ -190,7 +196,7 @@ async function loadWithWeights(
   };
   weights.add(freeWeights);
   try {
-    const count = Math.min(threadsFor(prepared, threads), partsAtMost);
+    const count = about.packsWeights ? Math.min(threadsFor(prepared, threads), partsAtMost) : 1;
     const graphs = (count > 1 && model.inParts?.(count)) || [model.bytes];
     const options = { name, weightsFolder, threads, signal: eitherSignal };
     const parts = await prepareInThreads(api, placed.preparations, graphs, sessionOptions, options);
@@ -201,7 +207,7 @@ async function loadWithWeights(
       if (arePacked) placed.freeMatrices();
       return { handle, freeWeights };
     } catch (error) {
-      for (const { handle } of parts) api.ReleaseSession(handle);
+      releaseParts(api, parts);
       throw error;
     }
   } catch (error) {

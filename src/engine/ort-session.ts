@@ -1,4 +1,4 @@
-/** How is a graph loaded and run through the C API? Everything here blocks its thread: the worker's. */
+/** How is a graph loaded and run through the C API? Loading and running block their thread. */
 import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";

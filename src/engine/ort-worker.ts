@@ -75,8 +75,15 @@ function closeArena(state: State): void {
 }
 
 function loadSession(state: State, request: LoadRequest): Handle {
+  const { runtime } = state;
   try {
-    return adopt(state, { parts: [createSession(state.runtime, request)], runMemory: request.runMemory });
+    const session = createSession(runtime, request);
+    try {
+      return adopt(state, { parts: [session], runMemory: request.runMemory });
+    } catch (error) {
+      runtime.api.ReleaseSession(session.handle);
+      throw error;
+    }
   } catch (error) {
     returnFreedMemory();
     throw error;
@@ -85,8 +92,8 @@ function loadSession(state: State, request: LoadRequest): Handle {
 
 function adopt({ sessions, arena }: State, { parts, runMemory }: Pick<AdoptRequest, "parts" | "runMemory">): Handle {
   const [first] = parts as [NativeSession];
-  sessions.set(first.handle, parts);
   if (runMemory === "workspace") arena?.reserve(first);
+  sessions.set(first.handle, parts);
   return first.handle;
 }
 

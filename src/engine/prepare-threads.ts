@@ -5,7 +5,7 @@ import { abortedError, isOutOfMemory, StillmotionError } from "../errors.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { elementCount } from "../tensor.ts";
-import { addressSpaceLeft, reusingLargeBlocks } from "./native-memory.ts";
+import { addressSpaceLeft, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
 import type { Handle, OrtApi } from "./ort-api.ts";
 import type { NativeSession } from "./ort-session.ts";
 import type { Preparation } from "./prepare-weight.ts";
@@ -64,21 +64,24 @@ export async function prepareInThreads(
   // process.exit() waits for the threads, which notice nothing while they are inside native code.
   process.on("exit", stop);
   const sessions = new Map<number, NativeSession>();
+  /** In their order: where one thread ends the others, theirs is another problem. */
+  const problems: PrepareProblem[] = [];
   try {
     const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
     const start = () => new Worker(program, { workerData: setup, execArgv: [] });
     const ends = Array.from({ length: count }, async () => {
-      const problem = await endOf(start, (part, session) => sessions.set(part, session));
-      if (problem) stop(); // the others end soon, and until then write where they were told
-      return problem;
+      const problem = await endOf(start, name, (part, session) => sessions.set(part, session));
+      if (!problem) return;
+      problems.push(problem);
+      stop(); // the others end soon, and until then write where they were told
     });
-    const problems = (await reusingLargeBlocks(() => Promise.all(ends))).filter((each) => each !== undefined);
+    await reusingLargeBlocks(() => Promise.all(ends));
     if (signal?.aborted) throw abortedError(signal);
     const [problem] = problems;
-    if (problem) throw new StillmotionError(problem.code, `${name}: ${problem.message}`);
+    if (problem) throw new StillmotionError(problem.code, problem.message);
     return parts.map((_, part) => sessions.get(part)!);
   } catch (error) {
-    for (const { handle } of sessions.values()) api.ReleaseSession(handle);
+    releaseParts(api, [...sessions.values()]);
     throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
@@ -86,21 +89,27 @@ export async function prepareInThreads(
   }
 }
 
+export function releaseParts({ ReleaseSession }: OrtApi, parts: readonly NativeSession[]): void {
+  for (const { handle } of parts) ReleaseSession(handle);
+  returnFreedMemory();
+}
+
 /** Waits for the thread's end. */
 async function endOf(
   start: () => Worker,
+  name: string,
   take: (part: number, session: NativeSession) => void,
 ): Promise<PrepareProblem | undefined> {
   let worker: Worker;
   try {
     worker = start();
   } catch (error) {
-    return { code: "out-of-memory", message: `a thread could not be started (${(error as Error).message})` };
+    return { code: "out-of-memory", message: `${name}: a thread could not be started (${(error as Error).message})` };
   }
   return new Promise((resolve) => {
     let problem: PrepareProblem | undefined = {
       code: "engine",
-      message: "a thread that prepares weights ended before it was done",
+      message: `${name}: a thread that prepares weights ended before it was done`,
     };
     worker.on("message", (reply: PrepareReply) => {
       problem = reply.problem;
@@ -108,7 +117,7 @@ async function endOf(
     });
     worker.on("error", (error: NodeJS.ErrnoException) => {
       const isMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY" || isOutOfMemory(error);
-      problem = { code: isMemory ? "out-of-memory" : "engine", message: error.message };
+      problem = { code: isMemory ? "out-of-memory" : "engine", message: `${name}: ${error.message}` };
     });
     worker.on("exit", () => resolve(problem));
   });

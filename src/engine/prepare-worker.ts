@@ -43,12 +43,12 @@ callOnLargeStack();
 parentPort!.postMessage(serve(workerData as PrepareSetup));
 
 function serve(setup: PrepareSetup): PrepareReply {
+  const { libraryPath, tasks, name, parts, sessionOptions, preparations } = setup;
   const loaded: { part: number; session: NativeSession }[] = [];
   try {
-    const runtime = startRuntime(openOrtApi(setup.libraryPath));
+    const runtime = startRuntime(openOrtApi(libraryPath));
     try {
       prepare(runtime, setup);
-      const { tasks, name, parts, sessionOptions, preparations } = setup;
       for (const part of takeSecond(tasks, preparations.length, parts.length)) {
         loaded.push({ part, session: openSession(runtime, { name, bytes: parts[part]!, sessionOptions }) });
       }
@@ -57,10 +57,15 @@ function serve(setup: PrepareSetup): PrepareReply {
     }
     return { loaded };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof StillmotionError) return { loaded, problem: { code: error.code, message } };
-    return { loaded, problem: { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message } };
+    return { loaded, problem: problemOf(error, name) };
   }
+}
+
+function problemOf(error: unknown, name: string): PrepareProblem {
+  const said = error instanceof Error ? error.message : String(error);
+  const message = said.startsWith(`${name}: `) ? said : `${name}: ${said}`;
+  if (error instanceof StillmotionError) return { code: error.code, message };
+  return { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message };
 }
 
 /** Takes weights until none is left. */

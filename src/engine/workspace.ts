@@ -1,7 +1,7 @@
 /** What is a workspace in Node? Native memory, and an arena of ONNX Runtime's for the runs of sessions that share it. */
 import { bytesText } from "../byte-sizes.ts";
 import { emptyBuffer, type Tensor } from "../tensor.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, Workspace } from "./engine.ts";
 import type { PlacedTensor } from "./messages.ts";
 import { allocateBlock } from "./native-block.ts";
 import { type Handle, type OrtApi, viewOfMemory } from "./ort-api.ts";
@@ -10,6 +10,8 @@ import type { WorkerCalls } from "./worker-calls.ts";
 /** The workspaces of one engine. */
 export interface Workspaces {
   readonly open: Engine["openWorkspace"];
+  /** Has the workspace's release wait for a load: one that was given up goes on for a while, and looks for the arena. */
+  await(workspace: Workspace, load: Promise<unknown>): void;
   /** Where a tensor lies that lies in one of them. */
   placeOf(tensor: Tensor): PlacedTensor | undefined;
 }
@@ -22,6 +24,7 @@ const withArena = new Set<string>();
 
 export function createWorkspaces(api: OrtApi, worker: WorkerCalls): Workspaces {
   const addresses = new Map<ArrayBufferLike, Handle>();
+  const loads = new WeakMap<Workspace, Set<Promise<unknown>>>();
   return {
     async open({ tensorBytes, runBytes }, { signal } = {}) {
       const arena = runBytes > 0 ? await openArena(api, worker, runBytes, signal) : undefined;
@@ -29,20 +32,30 @@ export function createWorkspaces(api: OrtApi, worker: WorkerCalls): Workspaces {
         const block = allocateBlock(api, tensorBytes, `no memory for a workspace of ${bytesText(tensorBytes)}`);
         const tensors = viewOfMemory(block.address, tensorBytes);
         addresses.set(tensors, block.address);
-        return {
+        const underWay = new Set<Promise<unknown>>();
+        const workspace: Workspace = {
           tensors,
           servesRuns: arena !== undefined,
           async release() {
             if (!addresses.delete(tensors)) return;
+            await Promise.allSettled(underWay);
             emptyBuffer(tensors);
             block.free();
             await arena?.close();
           },
         };
+        loads.set(workspace, underWay);
+        return workspace;
       } catch (error) {
         await arena?.close();
         throw error;
       }
+    },
+    await(workspace, load) {
+      const underWay = loads.get(workspace);
+      if (!underWay) return;
+      underWay.add(load);
+      load.catch(() => {}).finally(() => underWay.delete(load));
     },
     placeOf({ dtype, shape, data }) {
       const start = addresses.get(data.buffer);

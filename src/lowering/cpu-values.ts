@@ -65,7 +65,7 @@ function edgesOf(x: Value): Edges {
 /** Items `start` to `end` (exclusive) of the first axis. */
 export function itemsOf(x: Value, start: number, end: number): Value {
   const part = (x as StoredValue).parts?.find((each) => each.start === start && each.end === end);
-  if (part) return part.value;
+  if (part) return { ...part.value, lowering: x.lowering };
   const storage = itemsFirst(x);
   const edges = { [storage]: ops.slice(stored(x, storage), 0, start, end) };
   return { lowering: x.lowering, shape: x.shape.with(0, end - start), edges } as StoredValue;

@@ -15,6 +15,8 @@ export interface GraphMemory {
   readonly weightsBytes: number;
   /** The most that loading or a run takes beside them. */
   readonly activationBytes: number;
+  /** What a run takes of that. */
+  readonly runBytes: number;
 }
 
 const known = new WeakMap<Graph, GraphMemory>();
@@ -31,6 +33,7 @@ export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
   return {
     weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
     activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
+    runBytes: Math.max(...needs.map(({ runBytes }) => runBytes)),
   };
 }
 
@@ -38,9 +41,11 @@ function measure(graph: Graph): GraphMemory {
   const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
   const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));
   const matrixBytes = matrices.reduce((sum, name) => sum + sizeBytes(graph.edges.get(name)!), 0);
+  const runBytes = peakBufferBytes(graph);
   return {
     weightsBytes: sessionBytes + nodeBytes * graph.nodes.length + weightsBytes,
-    activationBytes: Math.max(matrixBytes, peakBufferBytes(graph)),
+    activationBytes: Math.max(matrixBytes, runBytes),
+    runBytes,
   };
 }
 

@@ -18,8 +18,9 @@ export interface Speeds {
 }
 
 /** Of no machine in particular, for what is not measured because no network needs it, or cannot be. */
-const usualSpeeds: Pick<Speeds, "multiplicationsPerSecond" | "scratchBytesPerSecond"> = {
+const usualSpeeds: Omit<Speeds, "movedBytesPerSecond"> = {
   multiplicationsPerSecond: { product: 80e9, convolution: 80e9, attention: 80e9, int8Product: 300e9 },
+  freshBytesPerSecond: 1.5e9,
   scratchBytesPerSecond: 5e9,
 };
 
@@ -33,11 +34,14 @@ export async function calibrate(
   signal?: AbortSignal,
 ): Promise<Speeds> {
   const moving = movingGraph();
-  const { activationBytes } = memoryOf(moving);
-  const freshSeconds = await measure(engine, moving);
-  const workspace = await engine.openWorkspace({ tensorBytes: 64, runBytes: activationBytes }, { signal });
+  const { runBytes } = memoryOf(moving);
+  const inFreshMemory = await measure(engine, moving);
+  const workspace = await engine.openWorkspace({ tensorBytes: 0, runBytes }, { signal });
   try {
-    const movingSeconds = await measure(engine, moving, { workspace });
+    const inWorkspace = await measure(engine, moving, { workspace });
+    const usualFresh = runBytes / usualSpeeds.freshBytesPerSecond;
+    // While another run has the process's arena, memory is fresh here too.
+    const movingSeconds = workspace.servesRuns ? inWorkspace : Math.max(inWorkspace / 2, inWorkspace - usualFresh);
     const movedBytesPerSecond = workOf(moving).movedBytes / movingSeconds;
     const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
     for (const kind of kinds) {
@@ -52,7 +56,7 @@ export async function calibrate(
     return {
       multiplicationsPerSecond,
       movedBytesPerSecond,
-      freshBytesPerSecond: activationBytes / Math.max(0, freshSeconds - movingSeconds),
+      freshBytesPerSecond: runBytes / Math.max(0, inFreshMemory - movingSeconds),
       scratchBytesPerSecond: await scratchSpeed(engine),
     };
   } finally {

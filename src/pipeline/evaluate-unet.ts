@@ -18,9 +18,10 @@ export function withUnets<Result>(
   unets: readonly WrittenNetwork[],
   use: (sessions: readonly Session[]) => Promise<Result>,
 ): Promise<Result> {
-  const { weightsBytes, activationBytes } = loadedTogether(unets.map(({ graph }) => memoryOf(graph)));
-  const size = { tensorBytes: 0, runBytes: activationBytes };
-  return withWorkspace(context, size, weightsBytes, (inWorkspace) => withSessions(inWorkspace, "unet", unets, use));
+  const { weightsBytes, runBytes } = loadedTogether(unets.map(({ graph }) => memoryOf(graph)));
+  return withWorkspace(context, { tensorBytes: 0, runBytes }, weightsBytes, (inWorkspace) =>
+    withSessions(inWorkspace, "unet", unets, use),
+  );
 }
 
 interface Running {

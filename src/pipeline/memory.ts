@@ -11,6 +11,9 @@ import { workspaceSize } from "./segment-workspace.ts";
 import type { Offload } from "./sessions.ts";
 import type { Stage } from "./stages.ts";
 
+/** Of a stage's networks, and of what is kept beside them. */
+type Need = Pick<GraphMemory, "weightsBytes" | "activationBytes">;
+
 /** Decoded frames are kept as float32 and as 8-bit pictures. */
 const floatBytes = 4;
 
@@ -49,7 +52,7 @@ export function stageMemory(networks: Networks, run: Run): StageMemory[] {
 function graphsOfStages(
   networks: Networks,
   { settings, outputType, images, offload }: Run,
-): (GraphMemory & { readonly stage: Stage })[] {
+): (Need & { readonly stage: Stage })[] {
   const { write } = networks;
   const { width, height, numFrames } = settings;
   const clips = images * settings.numVideosPerPrompt;
@@ -66,7 +69,7 @@ function graphsOfStages(
 }
 
 /** A window's segments are loaded one after the other, and stay where networks stay loaded. */
-function decoderMemory(networks: Networks, settings: Settings, offload: Offload): GraphMemory {
+function decoderMemory(networks: Networks, settings: Settings, offload: Offload): Need {
   const { numFrames: frames, decodeChunkSize } = settings;
   const latents = latentSize(networks, settings);
   if (!isWindowed(settings)) {
@@ -84,7 +87,7 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
 }
 
 /** With DeepCache both networks are loaded, and the feature of each half of each clip is kept. */
-function unetMemory(networks: Networks, settings: Settings, clips: number): GraphMemory {
+function unetMemory(networks: Networks, settings: Settings, clips: number): Need {
   const graphs = unetsOf(networks, settings).map(({ graph }) => graph);
   const { weightsBytes, activationBytes } = loadedTogether(graphs.map(memoryOf));
   const feature = graphs[0]!.outputs.find(({ name }) => name === "deep_feature");

@@ -153,7 +153,7 @@ function mapSeconds(networks: Networks, { settings, images }: PlannedRun, speeds
 function runSeconds({ network: { graph }, inWorkspace = false }: Task, speeds: Speeds): number {
   const { multiplications, movedBytes } = workOf(graph);
   const multiplying = kindsOfWork.map((kind) => multiplications[kind] / speeds.multiplicationsPerSecond[kind]);
-  const freshBytes = inWorkspace ? 0 : memoryOf(graph).activationBytes;
+  const freshBytes = inWorkspace ? 0 : memoryOf(graph).runBytes;
   const moving = movedBytes / speeds.movedBytesPerSecond + freshBytes / speeds.freshBytesPerSecond;
   return multiplying.reduce((sum, each) => sum + each, 0) + moving;
 }

@@ -295,7 +295,8 @@ export class StableVideoDiffusionPipeline {
 
   /**
    * What {@link generate} would take for these options: memory and time of each stage, and the disk that decoding needs.
-   * No weight is read. The first call measures the machine for a second or two.
+   * No weight is read. The first call measures the machine for a second or two, and with it the scratch folder, which 80 MB go
+   * to for a moment.
    *
    * @param image the pictures, or how many there will be
    * @throws StillmotionError `invalid-option`, or `out-of-memory` when nothing fits into the `maxMemory` that is given

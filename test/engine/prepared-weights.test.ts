@@ -1,5 +1,5 @@
 /** Do sessions start with weights that were worked out before, and is their memory given back whatever happens? */
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -189,24 +189,42 @@ describe("a model of more weights than one thread works out", () => {
     expect(residentMB.at(-1)! - residentMB[0]!, residentMB.join(" ")).toBeLessThan(0.5 * weightsMB);
   });
 
+  it.runIf(process.platform === "linux")("is waited for by its workspace when it was given up", async () => {
+    writeWeights("chain.bin", size, 1);
+    const threads = () => readdirSync("/proc/self/task").length;
+    const workspace = await engine.openWorkspace({ tensorBytes: 0, runBytes: 1e6 });
+    const before = threads();
+    const stopped = new AbortController();
+    const loading = engine.load(chain(size, count, "chain.bin"), { workspace, signal: stopped.signal });
+    setTimeout(() => stopped.abort(new Error("enough")), 30);
+    await expect(loading).rejects.toMatchObject({ code: "aborted" });
+    await workspace.release();
+    expect(threads() - before).toBeLessThan(2); // of at least two that load, and their pools
+    const next = await engine.openWorkspace({ tensorBytes: 0, runBytes: 1e6 });
+    expect(next.servesRuns).toBe(true);
+    await next.release();
+  });
+
   it("is an error when one part cannot be loaded, after which the engine works", async () => {
     writeWeights("chain.bin", size, 1);
     const { inParts, ...model } = chain(size, count, "chain.bin");
     const broken = (parts: number) => inParts!(parts).with(1, new TextEncoder().encode("no graph"));
     await expect(engine.load({ ...model, inParts: broken })).rejects.toMatchObject({
       code: "engine",
-      message: expect.stringMatching(/^chain: chain: the graph could not be loaded: ONNX Runtime: /),
+      message: expect.stringMatching(/^chain: the graph could not be loaded: ONNX Runtime: /),
     });
     const session = await engine.load({ ...model, inParts: inParts! });
     await session.run(x());
     await session.release();
   });
 
-  it("ends a run in whichever part it is when a signal says so", async () => {
+  it("is ended while it runs when a signal says so", async () => {
     writeWeights("chain.bin", size, 1);
     const session = await engine.load(chain(size, count, "chain.bin"));
-    const signal = AbortSignal.abort(new Error("enough"));
-    await expect(session.run(x(), { signal })).rejects.toMatchObject({ code: "aborted" });
+    const stopped = new AbortController();
+    const running = session.run(x(), { signal: stopped.signal });
+    stopped.abort(new Error("enough"));
+    await expect(running).rejects.toMatchObject({ code: "aborted" });
     const { z } = await session.run(x());
     expect((z!.data as Float32Array)[1]).toBeCloseTo(2 * Math.sin(1), 6);
     await session.release();

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import {
@@ -151,7 +151,7 @@ describe("a graph", () => {
     for (let node = 0; node < 60; node++) y = ops.add(y, x);
     addOutput(graph, "late", ops.add(y, early)); // 64x
     const folder = mkdtempSync(join(tmpdir(), "split-graph-"));
-    afterAll(() => rmSync(folder, { recursive: true }));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
     const parts = splitGraph(graph, 3);
     expect(parts.length).toBe(3);
     expect(parts.map(({ outputs }) => namesOf(outputs).filter((name) => !name.includes(":")))).toEqual([
