@@ -10,10 +10,10 @@ const loadOfRepeatedByte = 0.35;
 const uneven = 0.03;
 
 /**
- * The most that may lie on both sides of a cut. What goes across, and buffers that later nodes would have used again, are touched for
- * the first time in each run: with 159 MB of them a step of SVD-XT's UNet took 2 % longer.
+ * The most that may lie on both sides of a cut. What goes across, and buffers that later nodes would have used again, are memory of its
+ * own; where runs share no workspace it is touched for the first time in each.
  */
-const acrossBytesAtMost = 48e6;
+const acrossBytesAtMost = 256e6;
 
 /**
  * At most `count` graphs. Run in their order they make what the whole one makes: each reads inputs of the whole one and what

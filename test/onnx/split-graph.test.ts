@@ -117,7 +117,7 @@ describe("a graph", () => {
   it("stays whole where much would go across everywhere", () => {
     const graph = createGraph("wide");
     const x = addInput(graph, "x", "float32", [1, width]);
-    let wide = ops.expand(x, [50_000, width]); // 51 MB
+    let wide = ops.expand(x, [260_000, width]); // 266 MB
     for (let node = 0; node < 100; node++) wide = ops.add(wide, wide);
     addOutput(graph, "y", wide);
     const [whole, ...others] = splitGraph(graph, 2);
