@@ -2,9 +2,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import type { Activation, Value } from "../../src/lowering/lowering.ts";
 import { sinusoidalEmbedding } from "../../src/nn/embedding.ts";
 import { linear } from "../../src/nn/linear.ts";
+import { createGraph } from "../../src/onnx/graph.ts";
 import { gatherClipStatistics } from "../../src/pipeline/clip-statistics.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
@@ -126,6 +128,24 @@ describe("operations against torch", () => {
       });
     const atOnce = await run(1);
     for (const widest of [1e9, 0.9e6]) expect(await run(widest)).toEqual(atOnce);
+  });
+
+  it("hands windows on as they are where the next items are done in the same ones, and joins them once", () => {
+    const graph = createGraph("test");
+    const lowering = createCpuFp32Lowering(graph);
+    const widest = 0.9e6; // four items at a time
+    const x = lowering.input("x", [10, 42, 4]);
+    const [a, b] = lowering.itemByItem([x], widest, ([each]) => [
+      lowering.activation(each!, "silu"),
+      lowering.sigmoid(each!),
+    ]);
+    const [sum] = lowering.itemByItem([a!, b!], widest, ([left, right]) => [lowering.add(left!, right!)]);
+    const count = (operator: string) => graph.nodes.filter((node) => node.operator === operator).length;
+    expect([count("Slice"), count("Add"), count("Concat")]).toEqual([3, 3, 0]);
+    for (const name of ["y", "z"]) lowering.output(name, sum!);
+    expect(count("Concat")).toBe(1);
+    lowering.itemByItem([a!], 2e6, ([each]) => [lowering.sigmoid(each!)]); // two at a time
+    expect([count("Slice"), count("Concat")]).toEqual([3 + 5, 2]);
   });
 
   it("normalises tokens as it normalises feature maps", async () => {
