@@ -48,6 +48,7 @@ function releases(index: number): Entry<"releases", readonly ["void *"]> {
 }
 
 const functions = {
+  DisableTelemetryEvents: checks(6, "void *"),
   CreateEnv: gives(3, "int", "const char *"),
   CreateSessionFromArray: gives(8, "void *", "void *", "size_t", "void *"),
   Run: checks(9, "void *", "void *", "const char **", "void *", "size_t", "const char **", "size_t", "void *"),
@@ -269,4 +270,14 @@ export function availableProviders(api: OrtApi): string[] {
   );
   api.ReleaseAvailableProviders(list, length);
   return providers;
+}
+
+/**
+ * ONNX Runtime 1.30 is built with telemetry for its makers, which also leaves an empty file for each process in the system's temporary
+ * folder, from when there is an environment. What the person has set stays.
+ */
+export function refuseTelemetry(): void {
+  if (process.platform === "win32") return; // there it asks the system, and `DisableTelemetryEvents` is enough
+  const setenv = koffi.load(null).func("int setenv(const char *name, const char *value, int overwrite)");
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 }

@@ -3,7 +3,15 @@ import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { LoadRequest, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
-import { availableProviders, copyOfMemory, type Handle, nativeCells, type OrtApi, stringAt } from "./ort-api.ts";
+import {
+  availableProviders,
+  copyOfMemory,
+  type Handle,
+  nativeCells,
+  type OrtApi,
+  refuseTelemetry,
+  stringAt,
+} from "./ort-api.ts";
 
 /** What all sessions of a thread share. */
 export interface Runtime {
@@ -38,7 +46,9 @@ const whateverIsUsual = -1;
 export const defaultMemory = 0;
 
 export function startRuntime(api: OrtApi): Runtime {
+  refuseTelemetry();
   const environment = api.CreateEnv(logFatal, "stillmotion");
+  api.DisableTelemetryEvents(environment);
   return { api, environment, memoryInfo: api.CreateCpuMemoryInfo(deviceAllocator, defaultMemory) };
 }
 

@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { describe, expect, it } from "vitest";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { WorkerCalls } from "../../src/engine/worker-calls.ts";
@@ -8,6 +10,17 @@ import { identityModel, matMulChain } from "./test-models.ts";
 const short = { x: floatTensor([2], Float32Array.of(1, 2)) };
 const identity = { name: "quick", bytes: identityModel("float32", [2]) };
 const long = { name: "long", bytes: matMulChain(1024, 3000) };
+
+it.skipIf(process.platform === "win32")(
+  "an engine starts no telemetry, which would leave a file in the temporary folder",
+  async () => {
+    const engine = new URL("../../src/engine/node-engine.ts", import.meta.url);
+    const program = `const { createNodeEngine } = await import("${engine}"); await (await createNodeEngine()).dispose();`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
+    expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(0);
+    expect(readdirSync(tmpdir()).filter((file) => file.includes(`-${child.pid}.log`))).toEqual([]);
+  },
+);
 
 describe("dispose", () => {
   it("may be called twice, also at once, and refuses what comes later", async () => {
