@@ -3,6 +3,7 @@ import { isOutOfMemory, StillmotionError } from "../errors.ts";
 import { onnxType } from "../onnx/data-types.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { LoadRequest, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
+import { returnFreedMemory } from "./native-memory.ts";
 import {
   availableProviders,
   copyOfMemory,
@@ -243,6 +244,12 @@ export function runParts(
     for (const value of handedOn.values()) runtime.api.ReleaseValue(value);
     for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
   }
+}
+
+/** Gives the memory of a model back to the system. */
+export function releaseParts({ ReleaseSession }: OrtApi, parts: readonly NativeSession[]): void {
+  for (const { handle } of parts) ReleaseSession(handle);
+  returnFreedMemory();
 }
 
 /** All inputs that no part makes must be there, and nothing that is no input or result. */

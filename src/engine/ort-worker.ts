@@ -10,6 +10,7 @@ import {
   type NativeSession,
   openArena,
   type Runtime,
+  releaseParts,
   runParts,
   startRuntime,
   stopRuntime,
@@ -76,16 +77,12 @@ function closeArena(state: State): void {
 
 function loadSession(state: State, request: LoadRequest): Handle {
   const { runtime } = state;
+  const parts: NativeSession[] = [];
   try {
-    const session = createSession(runtime, request);
-    try {
-      return adopt(state, { parts: [session], runMemory: request.runMemory });
-    } catch (error) {
-      runtime.api.ReleaseSession(session.handle);
-      throw error;
-    }
+    parts.push(createSession(runtime, request));
+    return adopt(state, { parts, runMemory: request.runMemory });
   } catch (error) {
-    returnFreedMemory();
+    releaseParts(runtime.api, parts);
     throw error;
   }
 }
@@ -101,8 +98,7 @@ function releaseSession({ runtime, sessions }: State, session: Handle): void {
   const parts = sessions.get(session);
   if (!parts) return;
   sessions.delete(session);
-  for (const { handle } of parts) runtime.api.ReleaseSession(handle);
-  returnFreedMemory();
+  releaseParts(runtime.api, parts);
 }
 
 function answer(port: MessagePort, work: () => Results[keyof Results]): void {

@@ -5,9 +5,9 @@ import { abortedError, isOutOfMemory, StillmotionError } from "../errors.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { elementCount } from "../tensor.ts";
-import { addressSpaceLeft, returnFreedMemory, reusingLargeBlocks } from "./native-memory.ts";
+import { addressSpaceLeft, reusingLargeBlocks } from "./native-memory.ts";
 import type { Handle, OrtApi } from "./ort-api.ts";
-import type { NativeSession } from "./ort-session.ts";
+import { type NativeSession, releaseParts } from "./ort-session.ts";
 import type { Preparation } from "./prepare-weight.ts";
 import type { PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
 import { createTasks, stopTasks } from "./shared-tasks.ts";
@@ -87,11 +87,6 @@ export async function prepareInThreads(
     signal?.removeEventListener("abort", stop);
     process.off("exit", stop);
   }
-}
-
-export function releaseParts({ ReleaseSession }: OrtApi, parts: readonly NativeSession[]): void {
-  for (const { handle } of parts) ReleaseSession(handle);
-  returnFreedMemory();
 }
 
 /** Waits for the thread's end. */

@@ -28,6 +28,11 @@ export function memoryOf(graph: Graph): GraphMemory {
   return memory;
 }
 
+/** Of graphs of which one is loaded at a time. */
+export function loadedInTurn(needs: readonly GraphMemory[]): GraphMemory {
+  return { ...loadedTogether(needs), weightsBytes: Math.max(...needs.map(({ weightsBytes }) => weightsBytes)) };
+}
+
 /** Of graphs that are loaded at the same time and run one after the other. */
 export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
   return {

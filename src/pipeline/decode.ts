@@ -2,7 +2,7 @@
 import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
 import type { WrittenSegment } from "../models/network.ts";
-import { memoryOf } from "../onnx/memory.ts";
+import { loadedInTurn, memoryOf } from "../onnx/memory.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
@@ -97,7 +97,7 @@ async function decodeInWindows(
   };
   const ofSegments: StageContext = { ...context, onProgress: onSegment };
   try {
-    const weightsBytes = Math.max(...segments.map(({ graph }) => memoryOf(graph).weightsBytes));
+    const { weightsBytes } = loadedInTurn(segments.map(({ graph }) => memoryOf(graph)));
     await withWorkspace(ofSegments, workspaceSize(segments), weightsBytes, async (inWorkspace) => {
       for (let clip = 0; clip < clips; clip++) {
         const onWork = (share: number) => tell(Math.floor((clip + share) * frames));

@@ -1,6 +1,6 @@
 /** How much memory does each stage of a run take? Judged from the graphs, before any weight is read. */
 import { scratchInMemoryBytes } from "../engine/engine.ts";
-import { type GraphMemory, loadedTogether, memoryOf } from "../onnx/memory.ts";
+import { type GraphMemory, loadedInTurn, loadedTogether, memoryOf } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
 import { decoderSegments, isWindowed } from "./decode.ts";
@@ -79,9 +79,9 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   const { tensorBytes, runBytes } = workspaceSize(segments);
   const setAside = Math.min(scratchInMemoryBytes, scratchBytes(segments, frames));
   const needs = segments.map(({ graph }) => memoryOf(graph));
-  const largestBytes = Math.max(...needs.map(({ weightsBytes }) => weightsBytes));
+  const { weightsBytes } = (offload === "model" ? loadedInTurn : loadedTogether)(needs);
   return {
-    weightsBytes: offload === "model" ? largestBytes : loadedTogether(needs).weightsBytes,
+    weightsBytes,
     activationBytes: setAside + tensorBytes + runBytes,
   };
 }

@@ -1,18 +1,12 @@
 /** DeepCache in a run: which evaluations are whole, what do the others take, and does everything else stay as it was? */
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createImage } from "../../src/image/image.ts";
 import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
 import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { picture } from "../support/picture.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
-
-const picture = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
 
 let watched: WatchedEngine;
 let pipe: StableVideoDiffusionPipeline;

@@ -7,18 +7,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
-import { createImage, type Image } from "../../src/image/image.ts";
+import { createImage } from "../../src/image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { picture } from "../support/picture.ts";
 
 const folder = join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32");
-const picture: Image = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
 const small = { width: 48, height: 32, numFrames: 2, numInferenceSteps: 2, seed: 3 };
 
 let pipe: StableVideoDiffusionPipeline;

@@ -1,17 +1,12 @@
 /** Does guidance act within its interval of noise levels, and nowhere else? */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createImage } from "../../src/image/image.ts";
 import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
 import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { picture } from "../support/picture.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 
-const picture = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
 /** The levels of the steps; the last step ends at 0. */
 const sigmas = [100, 10, 1, 0.1, 0];
 

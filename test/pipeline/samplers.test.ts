@@ -1,16 +1,10 @@
 /** Does a whole run take each sampler: the same clip for the same seed, another for another sampler? */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createImage } from "../../src/image/image.ts";
 import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
 import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { samplerNames } from "../../src/schedulers/samplers.ts";
-
-const picture = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
+import { picture } from "../support/picture.ts";
 
 let pipe: StableVideoDiffusionPipeline;
 beforeAll(async () => {

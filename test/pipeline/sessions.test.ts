@@ -1,18 +1,13 @@
 /** Which networks stay loaded between calls, when do they make way, and is the clip the same whatever is chosen? */
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { createImage } from "../../src/image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { picture } from "../support/picture.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 
-const picture = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
 const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 1, seed: 3 } as const;
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
 const stages = ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"];

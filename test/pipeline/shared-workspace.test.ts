@@ -3,16 +3,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine, Workspace, WorkspaceSize } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
-import { createImage } from "../../src/image/image.ts";
 import type { Offload } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
-
-const picture = createImage(
-  90,
-  60,
-  Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i * 31) % 256),
-);
+import { picture } from "../support/picture.ts";
 
 let engine: Engine;
 beforeAll(async () => {
