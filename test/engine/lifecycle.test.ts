@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
 import { WorkerCalls } from "../../src/engine/worker-calls.ts";
@@ -16,9 +17,13 @@ it.skipIf(process.platform === "win32")(
   async () => {
     const engine = new URL("../../src/engine/node-engine.ts", import.meta.url);
     const program = `const { createNodeEngine } = await import("${engine}"); await (await createNodeEngine()).dispose();`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
+    const folder = mkdtempSync(join(tmpdir(), "telemetry-"));
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      env: { ...process.env, TMPDIR: folder },
+    });
     expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(0);
-    expect(readdirSync(tmpdir()).filter((file) => file.includes(`-${child.pid}.log`))).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
   },
 );
 
