@@ -14,8 +14,10 @@ import {
   convolveFrameTiles,
   convolveTiles,
   isWorthFrameTiles,
-  isWorthTiles,
+  mapTilesFor,
   piecesOfKernel,
+  type Tiles,
+  transformFrameKernel,
   transformKernel,
 } from "./winograd.ts";
 
@@ -81,25 +83,26 @@ export function createCpuLowering(
   const tileKernels = new Map<string, Edge>();
 
   /** In equal pieces of its outputs, used at once, or as one that windows of frames share. */
-  function kernelOfTiles(map: Edge, weight: Weight): Edge[] {
+  function kernelOfTiles(map: Edge, weight: Weight, tiles: Tiles): Edge[] {
     const outputs = weight.shape[0]!;
-    const pieces = windows > 1 ? 1 : piecesOfKernel(map, outputs);
+    const pieces = windows > 1 ? 1 : piecesOfKernel(map, outputs, tiles);
     const each = outputs / pieces;
     return Array.from({ length: pieces }, (_, piece) => {
       const part = pieces === 1 ? weight : rows(weight, piece * each, (piece + 1) * each);
       const known = tileKernels.get(part.name);
       if (known) return known;
-      const kernel = transformKernel(parameter(part));
+      const kernel = transformKernel(parameter(part), tiles);
       tileKernels.set(part.name, kernel);
       return kernel;
     });
   }
 
-  function convolvesInTiles(x: Value, weight: Weight, stride: number, padding: Padding): boolean {
+  /** None where the convolution itself is faster. */
+  function tilesFor(x: Value, weight: Weight, stride: number, padding: Padding): Tiles | undefined {
     const [frames, height, width] = x.shape as [number, number, number];
     const [outputs, inputs, ...kernel] = weight.shape as [number, number, ...number[]];
     const isSameSize = stride === 1 && [...kernel, ...padding].join() === "3,3,1,1,1,1";
-    return isSameSize && isWorthTiles(windows * frames * height * width, inputs, outputs);
+    return isSameSize ? mapTilesFor({ frames: windows * frames, height, width }, inputs, outputs) : undefined;
   }
 
   function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
@@ -118,7 +121,7 @@ export function createCpuLowering(
     // A (3, 1) convolution down the frames of (channels, frames, pixels).
     const [made, pixels] = [frames + 2 * padding - 2, height * width];
     const clip = isWorthFrameTiles(made, pixels, inputs, outputs)
-      ? convolveFrameTiles(stored(x, "clip"), transformKernel(kernel), offset, padding)
+      ? convolveFrameTiles(stored(x, "clip"), transformFrameKernel(kernel), offset, padding)
       : ops.conv(stored(x, "clip"), kernel, offset, { strides: [1, 1], pads: [padding, 0, padding, 0] });
     return value([clip.shape[2]!, height, width, outputs], "clip", scaled(clip));
   }
@@ -170,8 +173,9 @@ export function createCpuLowering(
     conv2d(x, weight, bias, { stride, padding }) {
       const map = stored(x, "first");
       const offset = bias && parameter(bias);
-      const planes = convolvesInTiles(x, weight, stride, padding)
-        ? convolveTiles(map, kernelOfTiles(map, weight), offset)
+      const tiles = tilesFor(x, weight, stride, padding);
+      const planes = tiles
+        ? convolveTiles(map, kernelOfTiles(map, weight, tiles), offset, tiles)
         : ops.conv(map, parameter(weight), offset, { strides: [stride, stride], pads: padding });
       const [frames, channels, height, width] = planes.shape;
       return value([frames!, height!, width!, channels!], "first", planes);

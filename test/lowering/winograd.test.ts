@@ -8,7 +8,11 @@ import {
   convolveFrameTiles,
   convolveTiles,
   isWorthFrameTiles,
-  isWorthTiles,
+  largeTiles,
+  mapTilesFor,
+  piecesOfKernel,
+  smallTiles,
+  transformFrameKernel,
   transformKernel,
 } from "../../src/lowering/winograd.ts";
 import { addInput, addOutput, createGraph, type Edge, type Graph } from "../../src/onnx/graph.ts";
@@ -46,7 +50,10 @@ function relativeError(actual: FloatTensor, expected: FloatTensor): number {
   return norm(actual.data.map((value, index) => value - expected.data[index]!)) / norm(expected.data);
 }
 
-describe("a 3 x 3 convolution in tiles", () => {
+describe.each([
+  ["large", largeTiles],
+  ["small", smallTiles],
+])("a 3 x 3 convolution in %s tiles", (_, tiles) => {
   it.each<[string, { frames?: number; channels?: [number, number]; size: [number, number]; pieces?: number }]>([
     ["of one frame in whole tiles", { size: [8, 12] }],
     ["of a size that tiles do not divide", { size: [7, 13] }],
@@ -58,24 +65,29 @@ describe("a 3 x 3 convolution in tiles", () => {
   ])("%s", async (_, { frames = 1, channels: [inputs, outputs] = [16, 8], size, pieces = 1 }) => {
     const x = random([frames, inputs, ...size]);
     const [weight, bias] = [random([outputs, inputs, 3, 3]), random([outputs])];
-    const tiles = (_: Graph, edges: Record<string, Edge>) => {
+    const inTiles = (_: Graph, edges: Record<string, Edge>) => {
       const each = outputs / pieces;
       const kernels = Array.from({ length: pieces }, (_, piece) =>
-        transformKernel(ops.slice(edges.weight!, 0, piece * each, (piece + 1) * each)),
+        transformKernel(ops.slice(edges.weight!, 0, piece * each, (piece + 1) * each), tiles),
       );
-      return convolveTiles(edges.x!, kernels, edges.bias);
+      return convolveTiles(edges.x!, kernels, edges.bias, tiles);
     };
     const inputsByName = { x, weight, bias };
-    expect(relativeError(await run(tiles, inputsByName), await run(direct, inputsByName))).toBeLessThan(roundingError);
+    expect(relativeError(await run(inTiles, inputsByName), await run(direct, inputsByName))).toBeLessThan(
+      roundingError,
+    );
   });
 
   it("is not much less exact than the convolution itself, held against float64", async () => {
     const [channels, size] = [320, 8];
     const inputs = { x: random([1, channels, size, size]), weight: random([32, channels, 3, 3]), bias: random([32]) };
     const exact = convolveInFloat64(inputs.x, inputs.weight, inputs.bias);
-    const tiles = await run((_, { x, weight, bias }) => convolveTiles(x!, [transformKernel(weight!)], bias), inputs);
+    const inTiles = await run(
+      (_, { x, weight, bias }) => convolveTiles(x!, [transformKernel(weight!, tiles)], bias, tiles),
+      inputs,
+    );
     expect(relativeError(await run(direct, inputs), exact)).toBeLessThan(1e-6);
-    expect(relativeError(tiles, exact)).toBeLessThan(roundingError);
+    expect(relativeError(inTiles, exact)).toBeLessThan(roundingError);
   });
 });
 
@@ -98,7 +110,7 @@ describe("a convolution over frames in tiles", () => {
       given,
     );
     const tiles = await run(
-      (_, { x, weight, bias }) => convolveFrameTiles(x!, transformKernel(weight!), bias!, padding),
+      (_, { x, weight, bias }) => convolveFrameTiles(x!, transformFrameKernel(weight!), bias!, padding),
       given,
     );
     expect(relativeError(tiles, expected)).toBeLessThan(roundingError);
@@ -137,12 +149,26 @@ describe("the fp32 lowering", () => {
     }
   });
 
-  it("leaves small maps and few channels to the convolution", () => {
-    expect(isWorthTiles(14 * 32 * 56, 320, 320)).toBe(true);
-    expect(isWorthTiles(256 * 448, 128, 128)).toBe(true);
-    expect(isWorthTiles(8 * 4 * 6, 1280, 1280)).toBe(false);
-    expect(isWorthTiles(256 * 448, 4, 320)).toBe(false);
-    expect(isWorthTiles(256 * 448, 64, 64)).toBe(false);
+  it.each<[string, Parameters<typeof mapTilesFor>, typeof largeTiles | undefined]>([
+    ["a large map", [{ frames: 14, height: 32, width: 56 }, 320, 320], largeTiles],
+    ["a very large one of few channels", [{ frames: 1, height: 256, width: 448 }, 128, 128], largeTiles],
+    ["small maps of several frames", [{ frames: 8, height: 4, width: 6 }, 1280, 1280], smallTiles],
+    ["a single small map", [{ frames: 1, height: 4, width: 6 }, 1280, 1280], undefined],
+    ["too few inputs", [{ frames: 1, height: 256, width: 448 }, 4, 320], undefined],
+    ["too few channels", [{ frames: 1, height: 256, width: 448 }, 64, 64], undefined],
+  ])("chooses tiles for %s", (_, [maps, inputs, outputs], expected) => {
+    expect(mapTilesFor(maps, inputs, outputs)).toBe(expected);
+  });
+
+  it("has kernels in pieces of a size that stays in the cache, larger where a map's tiles would be packed often", () => {
+    const x = (frames: number, height: number, width: number) =>
+      addInput(createGraph("pieces"), "x", "float32", [frames, 1280, height, width]);
+    expect(piecesOfKernel(x(8, 2, 3), 1280, smallTiles)).toBe(16);
+    expect(piecesOfKernel(x(7, 8, 14), 1280, largeTiles)).toBe(8);
+    expect(piecesOfKernel(x(14, 32, 56), 1280, largeTiles)).toBe(1);
+  });
+
+  it("leaves few pixels and few frames to the convolution across frames", () => {
     expect(isWorthFrameTiles(14, 8 * 14, 1280, 1280)).toBe(true);
     expect(isWorthFrameTiles(14, 2 * 3, 1280, 1280)).toBe(false);
     expect(isWorthFrameTiles(2, 256 * 448, 512, 512)).toBe(false);
