@@ -162,8 +162,7 @@ function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: n
   const [from, to] = [Math.max(top, 0), Math.min(bottom, height)];
   const strip = from === 0 && to === height ? x : ops.slice(x, 2, from, to);
   const pads = [from - top, 1, bottom - to, side * columns + 1 - width] as const;
-  const planes = ops.reshape(strip, [frames * channels, to - from, width]);
-  const transformed = transformTiles(planes, [rows, columns], pads, tiles);
+  const transformed = transformTiles(strip, [rows, columns], pads, tiles);
   const spread =
     frames === 1 ? ops.reshape(transformed, [channels, products, rows * columns]) : byProduct(transformed, frames);
   const multiplied = kernels.map((kernel) => ops.batchedMatMul(kernel, spread, { bBatchSecond: frames === 1 }));
@@ -178,52 +177,47 @@ function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: n
 }
 
 /**
- * (planes, height, width) -> (planes, products, rows, columns) of tiles: a convolution of one channel, or where the map is small one
- * product, since a convolution takes some time for each plane.
+ * (frames, channels, height, width) -> (frames * channels, products, rows, columns) of tiles: a convolution of one channel, or where the
+ * map is small one product, since a convolution takes some time for each plane.
  */
 function transformTiles(
-  planes: Edge,
+  map: Edge,
   [rows, columns]: readonly [number, number],
   pads: readonly [number, number, number, number],
   tiles: Tiles,
 ): Edge {
-  const { graph } = planes;
+  const { graph } = map;
   const { results: side, seen, tileMatrix } = tiles;
-  const [count, height, width] = planes.shape as [number, number, number];
-  const products = tileMatrix.length;
-  if (height * width * rows * columns * products > largestTransform) {
+  const [frames, channels, height, width] = map.shape as [number, number, number, number];
+  const [planes, pixels, products] = [frames * channels, height * width, tileMatrix.length];
+  if (pixels * rows * columns * products > largestTransform) {
     const matrix = ops.reshape(matrixOf(graph, tileMatrix), [products, 1, seen, seen]);
-    return ops.conv(ops.reshape(planes, [count, 1, height, width]), matrix, undefined, { strides: [side, side], pads });
+    return ops.conv(ops.reshape(map, [planes, 1, height, width]), matrix, undefined, { strides: [side, side], pads });
   }
   const name = `tiles:${side}:${height}x${width}:${pads}`;
-  const data = denseTransform(planes.shape, [rows, columns], pads, tiles);
-  const matrix = addConstant(
-    graph,
-    { dtype: "float32", shape: [height * width, products * rows * columns], data },
-    name,
-  );
-  const transformed = ops.matMul(ops.reshape(planes, [count, height * width]), matrix);
-  return ops.reshape(transformed, [count, products, rows, columns]);
+  const data = denseTransform([height, width], [rows, columns], pads, tiles);
+  const matrix = addConstant(graph, { dtype: "float32", shape: [pixels, products * rows * columns], data }, name);
+  const transformed = ops.matMul(ops.reshape(map, [planes, pixels]), matrix);
+  return ops.reshape(transformed, [planes, products, rows, columns]);
 }
 
 /** (pixels, products * tiles): what each pixel of a map gives to each product of each tile. */
 function denseTransform(
-  [, height, width]: readonly number[],
+  [height, width]: readonly [number, number],
   [rows, columns]: readonly [number, number],
-  [top, left]: readonly number[],
+  [top, left]: readonly [number, number, number, number],
   { results: side, seen, tileMatrix }: Tiles,
 ): Float32Array {
   const tileCount = rows * columns;
-  const pixels = height! * width!;
   const length = tileMatrix.length * tileCount;
-  return Float32Array.from({ length: pixels * length }, (_, index) => {
+  return Float32Array.from({ length: height * width * length }, (_, index) => {
     const [pixel, product, tile] = [
       Math.floor(index / length),
       Math.floor((index % length) / tileCount),
       index % tileCount,
     ];
-    const row = Math.floor(pixel / width!) + top! - side * Math.floor(tile / columns);
-    const column = (pixel % width!) + left! - side * (tile % columns);
+    const row = Math.floor(pixel / width) + top - side * Math.floor(tile / columns);
+    const column = (pixel % width) + left - side * (tile % columns);
     const isSeen = row >= 0 && row < seen && column >= 0 && column < seen;
     return isSeen ? tileMatrix[product]![row * seen + column]! : 0;
   });
