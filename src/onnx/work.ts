@@ -15,6 +15,7 @@ export interface GraphWork {
 const kinds: Readonly<Record<string, KindOfWork>> = {
   Gemm: "product",
   Conv: "convolution",
+  MatMul: "product",
   FusedMatMul: "product",
   MultiHeadAttention: "attention",
   MatMulIntegerToFloat: "int8Product",

@@ -21,6 +21,7 @@ it("of a product: rows x inner x columns; it reads and writes each value once, i
     multiplications: { ...none, product: 6 * 5 * 7 },
     movedBytes: 4 * (6 * 5 + 6 * 7),
   });
+  expect(work([6, 5], (x) => ops.matMul(x, zeros(x, [5, 7]))).multiplications.product).toBe(6 * 5 * 7);
 });
 
 it("of products of a batch, also where an operand lies the other way round", () => {
