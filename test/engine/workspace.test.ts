@@ -80,6 +80,7 @@ describe("runs in a workspace", () => {
     const [x, y] = [0, 1].map((place) =>
       floatTensor([size, size], new Float32Array(workspace.tensors, place * productBytes, size * size)),
     );
+    x!.data.fill(1); // pages that are only read take no memory
     const before = process.resourceUsage().minorPageFault;
     for (let i = 0; i < 3; i++) {
       const session = await of.load(chain, sharesRuns ? { workspace } : {});
@@ -99,8 +100,8 @@ describe("runs in a workspace", () => {
     const [shared, fresh] = [await faults(engine, workspace, true), await faults(engine, workspace, false)];
     expect(shared, `${shared} with, ${fresh} without`).toBeLessThan(0.5 * fresh);
     await workspace.release();
-    // The two tensors, and in the arena the two products between them; something else may have grown meanwhile.
-    expect(heldBytes - process.memoryUsage.rss()).toBeGreaterThan(2.5 * productBytes);
+    // The two tensors, and in the arena the two products between them.
+    expect(heldBytes - process.memoryUsage.rss()).toBeGreaterThan(3.5 * productBytes);
   });
 
   it("share it in one workspace of the process at a time, the next one after its release", async () => {
