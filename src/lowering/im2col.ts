@@ -1,5 +1,5 @@
 /** How does a convolution become one product? Each output's neighbourhood is laid out as one row ("im2col"). */
-import { addConstant, type Edge } from "../onnx/graph.ts";
+import { addNamedConstant, type Edge } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import type { Padding } from "./lowering.ts";
 
@@ -19,27 +19,33 @@ export function neighbouringPixels(x: Edge, outside: Edge, window: Window): Edge
   const [frames, height, width, channels] = x.shape as [number, number, number, number];
   const pixels = ops.reshape(x, [frames, height * width, channels]);
   const extended = ops.pad(pixels, [0, 0, 0], [0, 1, 0], outside);
-  const { numbers, outHeight, outWidth } = pixelNumbers(height, width, window);
-  const name = `pixels:${height}x${width}:${JSON.stringify(window)}`;
-  const indices = addConstant(x.graph, { dtype: "int32", shape: [numbers.length], data: numbers }, name);
-  const taps = window.kernel[0] * window.kernel[1];
-  return ops.reshape(ops.gather(extended, indices, 1), [frames, outHeight, outWidth, taps * channels]);
-}
-
-/** Which pixel each tap of each output reads; those outside have the number after the last. */
-function pixelNumbers(height: number, width: number, { kernel, stride, padding }: Window) {
+  const { kernel, stride, padding } = window;
   const [top, left, bottom, right] = padding;
   const outHeight = Math.floor((height + top + bottom - kernel[0]) / stride) + 1;
   const outWidth = Math.floor((width + left + right - kernel[1]) / stride) + 1;
   const taps = kernel[0] * kernel[1];
-  const numbers = Int32Array.from({ length: outHeight * outWidth * taps }, (_, index) => {
+  const name = `pixels:${height}x${width}:${JSON.stringify(window)}`;
+  const counted = { dtype: "int32", shape: [outHeight * outWidth * taps] } as const;
+  const indices = addNamedConstant(x.graph, name, counted, () =>
+    pixelNumbers([height, width], [outHeight, outWidth], window),
+  );
+  return ops.reshape(ops.gather(extended, indices, 1), [frames, outHeight, outWidth, taps * channels]);
+}
+
+/** Which pixel each tap of each output reads; those outside have the number after the last. */
+function pixelNumbers(
+  [height, width]: readonly [number, number],
+  [outHeight, outWidth]: readonly [number, number],
+  { kernel, stride, padding: [top, left] }: Window,
+): Int32Array {
+  const taps = kernel[0] * kernel[1];
+  return Int32Array.from({ length: outHeight * outWidth * taps }, (_, index) => {
     const [output, tap] = [Math.floor(index / taps), index % taps];
     const y = Math.floor(output / outWidth) * stride - top + Math.floor(tap / kernel[1]);
     const x = (output % outWidth) * stride - left + (tap % kernel[1]);
     const isInside = y >= 0 && y < height && x >= 0 && x < width;
     return isInside ? y * width + x : height * width;
   });
-  return { numbers, outHeight, outWidth };
 }
 
 /** (frames, ..., channels) -> (frames, ..., 3 * channels): the frame before, the frame itself and the one after. */

@@ -5,7 +5,7 @@
  *
  * https://arxiv.org/abs/1509.09308, section 4. The matrices are Cook and Toom's for as many points and infinity.
  */
-import { addConstant, type Edge, type Graph } from "../onnx/graph.ts";
+import { addConstant, addNamedConstant, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { divisorFrom, evenParts } from "./even-parts.ts";
 
@@ -15,6 +15,8 @@ export interface Tiles {
   readonly results: number;
   /** Numbers a side of what a tile sees. */
   readonly seen: number;
+  /** Numbers that a tile becomes, and a kernel. */
+  readonly products: number;
   /** (products, taps). */
   readonly kernelMatrix: Matrix;
   /** (products, numbers seen). */
@@ -47,6 +49,7 @@ function tilesOf(points: readonly number[]): Tiles {
   return {
     results,
     seen: results + 2,
+    products: results + 2,
     kernelMatrix: [...kernelRows, [0, 0, 1]],
     tileMatrix: [...tileRows, withRoots(points)],
     resultMatrix: resultRows,
@@ -69,6 +72,7 @@ function bothWays(tiles: Tiles): Tiles {
     matrix.flatMap((down) => matrix.map((across) => down.flatMap((a) => across.map((b) => a * b))));
   return {
     ...tiles,
+    products: tiles.products ** 2,
     kernelMatrix: square(tiles.kernelMatrix),
     tileMatrix: square(tiles.tileMatrix),
     resultMatrix: square(tiles.resultMatrix),
@@ -94,7 +98,7 @@ const largestTransform = 100_000;
  */
 export function mapTilesFor(maps: Maps, inputs: number, outputs: number): Tiles | undefined {
   const { frames, height, width } = maps;
-  const multiplications = (tiles: Tiles) => tiles.seen ** 2 * (tileCount(maps, tiles) + 40);
+  const multiplications = (tiles: Tiles) => tiles.products * (tileCount(maps, tiles) + 40);
   const tiles = multiplications(smallTiles) < multiplications(largeTiles) ? smallTiles : largeTiles;
   const worth = 9 * frames * height * width * (0.85 + 8 / (height * width) - 64 / Math.min(inputs, outputs));
   return multiplications(tiles) < worth ? tiles : undefined;
@@ -113,7 +117,7 @@ export function isWorthFrameTiles(frames: number, pixels: number, inputs: number
 /** In how many strips of rows a picture is done. */
 function stripsOf([frames, inputs, height, width]: readonly number[], outputs: number, tiles: Tiles): number {
   const rows = Math.ceil(height! / tiles.results);
-  const numbersOfRow = tiles.seen ** 2 * frames! * Math.max(inputs!, outputs) * Math.ceil(width! / tiles.results);
+  const numbersOfRow = tiles.products * frames! * Math.max(inputs!, outputs) * Math.ceil(width! / tiles.results);
   return Math.ceil(rows / Math.max(1, Math.floor(cachedNumbers / numbersOfRow)));
 }
 
@@ -124,18 +128,18 @@ function stripsOf([frames, inputs, height, width]: readonly number[], outputs: n
 export function piecesOfKernel(x: Edge, outputs: number, tiles: Tiles): number {
   if (stripsOf(x.shape, outputs, tiles) > 1) return 1;
   const [frames, inputs, height, width] = x.shape as [number, number, number, number];
-  const numbersOfOutput = tiles.seen ** 2 * inputs;
+  const numbersOfOutput = tiles.products * inputs;
   const worthPacking = 3 * tileCount({ frames, height, width }, tiles) * numbersOfOutput;
   const numbersOfPiece = Math.min(Math.max(worthPacking, cachedNumbers / 4), cachedNumbers);
   return divisorFrom(Math.ceil((numbersOfOutput * outputs) / numbersOfPiece), outputs);
 }
 
 /** (outputs, inputs, 3, 3) -> (products, outputs, inputs). */
-export function transformKernel(kernel: Edge, { kernelMatrix }: Tiles): Edge {
+export function transformKernel(kernel: Edge, { kernelMatrix, products }: Tiles): Edge {
   const [outputs, inputs, rows, columns] = kernel.shape as [number, number, number, number];
   const taps = ops.reshape(kernel, [1, outputs * inputs, rows * columns]);
   const transformed = ops.batchedMatMul(matrixOf(kernel.graph, kernelMatrix), taps, { transposeB: true });
-  return ops.reshape(transformed, [kernelMatrix.length, outputs, inputs]);
+  return ops.reshape(transformed, [products, outputs, inputs]);
 }
 
 /**
@@ -154,8 +158,7 @@ export function convolveTiles(x: Edge, kernels: readonly Edge[], bias: Edge | un
 
 /** The results of tiles from row `start` of them to row `end` (exclusive). */
 function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: number, end: number): Edge {
-  const { results: side, resultMatrix } = tiles;
-  const products = resultMatrix[0]!.length;
+  const { results: side, products, resultMatrix } = tiles;
   const [frames, channels, height, width] = x.shape as [number, number, number, number];
   const [rows, columns] = [end - start, Math.ceil(width / side)];
   const [top, bottom] = [side * start - 1, side * end + 1];
@@ -187,16 +190,18 @@ function transformTiles(
   tiles: Tiles,
 ): Edge {
   const { graph } = map;
-  const { results: side, seen, tileMatrix } = tiles;
+  const { results: side, seen, products, tileMatrix } = tiles;
   const [frames, channels, height, width] = map.shape as [number, number, number, number];
-  const [planes, pixels, products] = [frames * channels, height * width, tileMatrix.length];
+  const [planes, pixels] = [frames * channels, height * width];
   if (pixels * rows * columns * products > largestTransform) {
     const matrix = ops.reshape(matrixOf(graph, tileMatrix), [products, 1, seen, seen]);
     return ops.conv(ops.reshape(map, [planes, 1, height, width]), matrix, undefined, { strides: [side, side], pads });
   }
   const name = `tiles:${side}:${height}x${width}:${pads}`;
-  const data = denseTransform([height, width], [rows, columns], pads, tiles);
-  const matrix = addConstant(graph, { dtype: "float32", shape: [pixels, products * rows * columns], data }, name);
+  const shape = [pixels, products * rows * columns];
+  const matrix = addNamedConstant(graph, name, { dtype: "float32", shape }, () =>
+    denseTransform([height, width], [rows, columns], pads, tiles),
+  );
   const transformed = ops.matMul(ops.reshape(map, [planes, pixels]), matrix);
   return ops.reshape(transformed, [planes, products, rows, columns]);
 }
@@ -206,15 +211,15 @@ function denseTransform(
   [height, width]: readonly [number, number],
   [rows, columns]: readonly [number, number],
   [top, left]: readonly [number, number, number, number],
-  { results: side, seen, tileMatrix }: Tiles,
+  { results: side, seen, products, tileMatrix }: Tiles,
 ): Float32Array {
-  const tileCount = rows * columns;
-  const length = tileMatrix.length * tileCount;
+  const tilesOfMap = rows * columns;
+  const length = products * tilesOfMap;
   return Float32Array.from({ length: height * width * length }, (_, index) => {
     const [pixel, product, tile] = [
       Math.floor(index / length),
-      Math.floor((index % length) / tileCount),
-      index % tileCount,
+      Math.floor((index % length) / tilesOfMap),
+      index % tilesOfMap,
     ];
     const row = Math.floor(pixel / width) + top - side * Math.floor(tile / columns);
     const column = (pixel % width) + left - side * (tile % columns);

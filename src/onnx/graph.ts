@@ -93,12 +93,22 @@ export function addOutput(graph: Graph, name: string, value: Edge): void {
   graph.outputs.push(edge(graph, name, value.dtype, value.shape));
 }
 
-/** An initializer that the graph carries itself. Equal constants are stored once; for large ones a name says which are equal. */
-export function addConstant(graph: Graph, tensor: Tensor, name = contentName(tensor)): Edge {
-  const existing = existingInitializer(graph, name, tensor.dtype, tensor.shape);
+/** An initializer that the graph carries itself. Equal constants are stored once. */
+export function addConstant(graph: Graph, tensor: Tensor): Edge {
+  return addNamedConstant(graph, contentName(tensor), tensor, () => tensor.data);
+}
+
+/** The same where a name says which are equal, so that large ones are made once. */
+export function addNamedConstant(
+  graph: Graph,
+  name: string,
+  { dtype, shape }: Pick<Tensor, "dtype" | "shape">,
+  make: () => Tensor["data"],
+): Edge {
+  const existing = existingInitializer(graph, name, dtype, shape);
   if (existing) return existing;
-  const value = edge(graph, name, tensor.dtype, tensor.shape);
-  graph.initializers.set(name, { value, data: tensor.data });
+  const value = edge(graph, name, dtype, shape);
+  graph.initializers.set(name, { value, data: make() });
   return value;
 }
 

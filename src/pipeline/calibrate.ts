@@ -1,7 +1,15 @@
 /** How fast is this machine? A second or two of small graphs on the pipeline's own engine, one for each kind of work. */
 import { type Engine, type Session, scratchInMemoryBytes, type Workspace } from "../engine/engine.ts";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
-import { addConstant, addInput, addOutput, createGraph, type Edge, type Graph } from "../onnx/graph.ts";
+import {
+  addConstant,
+  addInput,
+  addNamedConstant,
+  addOutput,
+  createGraph,
+  type Edge,
+  type Graph,
+} from "../onnx/graph.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import * as ops from "../onnx/ops.ts";
 import { serialise } from "../onnx/serialise.ts";
@@ -170,10 +178,8 @@ function written(name: string, shape: readonly number[], layers: number, layer: 
 
 function halves(graph: Graph, shape: readonly number[]): Edge {
   const one = 0x3c00;
-  return addConstant(
-    graph,
-    { dtype: "float16", shape, data: new Uint16Array(elementCount(shape)).fill(one) },
-    `weights ${shape.join("x")}`,
+  return addNamedConstant(graph, `weights ${shape.join("x")}`, { dtype: "float16", shape }, () =>
+    new Uint16Array(elementCount(shape)).fill(one),
   );
 }
 
