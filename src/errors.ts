@@ -26,6 +26,50 @@ export type ErrorCode =
   | "aborted"
   | "internal";
 
+/** An option of a call, named in a message: the command shows its flag there. */
+export interface NamedOption {
+  readonly option: string;
+}
+
+/** The call that a message is about: the command, which is a call of its own, leaves it out. */
+interface NamedCall {
+  readonly call: string;
+}
+
+/** What went wrong, to a person: text, in which options are not prose but data. */
+export type Message = string | readonly (string | NamedOption | NamedCall)[];
+
+/** `option("maxPixels")` in a {@link message}. */
+export const option = (name: string): NamedOption => ({ option: name });
+
+/** `generate: ` at the start of a {@link message}. */
+export const inCall = (name: string): NamedCall => ({ call: name });
+
+/**
+ * A message that names options.
+ *
+ * @example
+ * message`${inCall("loadImage")}${option("maxPixels")} is ${value}, expected a number above 0`
+ */
+export function message(
+  texts: TemplateStringsArray,
+  ...values: readonly (string | number | NamedOption | NamedCall | Message)[]
+): Message {
+  return texts.flatMap((text, index) => {
+    const value = values[index];
+    const piece = typeof value === "number" ? String(value) : (value ?? "");
+    return [text, ...(Array.isArray(piece) ? piece : [piece as string | NamedOption | NamedCall])];
+  });
+}
+
+/** The message as the library says it: options by their names. */
+export function messageText(said: Message): string {
+  if (typeof said === "string") return said;
+  return said
+    .map((word) => (typeof word === "string" ? word : "option" in word ? word.option : `${word.call}: `))
+    .join("");
+}
+
 /**
  * The one error that stillmotion throws.
  *
@@ -33,16 +77,23 @@ export type ErrorCode =
  * try {
  *   await pipe.generate(image, { width: 1000 });
  * } catch (error) {
- *   if (error instanceof StillmotionError && error.code === "invalid-option") console.error(error.message);
+ *   if (error instanceof StillmotionError && error.option === "width") console.error(error.message);
  * }
  */
 export class StillmotionError extends Error {
   override readonly name = "StillmotionError";
   readonly code: ErrorCode;
+  /** The option that the message is about, as the library spells it: the first that it names. */
+  readonly option: string | undefined;
+  /** The message, with options as data. */
+  readonly said: Message;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(code: ErrorCode, said: Message, options?: { cause?: unknown }) {
+    super(messageText(said), options);
     this.code = code;
+    this.said = said;
+    const named = typeof said === "string" ? [] : said;
+    this.option = named.find((word) => typeof word === "object" && "option" in word)?.option;
   }
 }
 
