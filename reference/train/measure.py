@@ -88,7 +88,8 @@ def generate_with_diffusers(model: Path, clips: Path, settings: list[Setting], p
             generator=torch.Generator().manual_seed(setting.seed),
             output_type="np",
         )
-        save_file({"frames": np.asarray(result.frames[0], np.float32)}, clips / clip_name(setting))
+        # The writer of NumPy arrays takes their memory as it lies, and the frames are a transposed view.
+        save_file({"frames": np.ascontiguousarray(result.frames[0], np.float32)}, clips / clip_name(setting))
         print(clip_name(setting), flush=True)
 
 
