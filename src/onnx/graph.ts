@@ -224,7 +224,9 @@ export function addNodeWithOutputs(
   if (!graph) throw new StillmotionError("internal", `${operator}: a node needs at least one input`);
   const name = `${operator}:${graph.nodes.length}`;
   const outputs = results.map((_, index) => (index === 0 ? name : `${name}.${index}`));
-  graph.nodes.push({ operator, domain, inputs: inputs.map((input) => input?.name ?? ""), outputs, attributes });
+  // An optional input that is absent has an empty name, and none where no other follows.
+  const given = inputs.slice(0, inputs.findLastIndex((input) => input !== undefined) + 1);
+  graph.nodes.push({ operator, domain, inputs: given.map((input) => input?.name ?? ""), outputs, attributes });
   return results.map(({ dtype, shape }, index) => edge(graph, outputs[index]!, dtype, shape));
 }
 

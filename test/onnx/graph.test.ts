@@ -77,6 +77,16 @@ describe("serialised graphs", () => {
     expect(node.map(({ opType }) => opType)).toEqual(["Cast", "Sqrt", "Add", "Identity"]);
   });
 
+  it("leave absent inputs out of a node, and name them empty only where another one follows", () => {
+    const x = input([1, 2, 4, 4]);
+    const weight = ops.floats(x.graph, new Float32Array(2), [1, 2, 1, 1]);
+    const planes = ops.conv(x, weight, undefined, { strides: [1, 1], pads: [0, 0, 0, 0] });
+    addOutput(x.graph, "y", ops.upsampleNearest2x(planes));
+    const [conv, resize] = x.graph.nodes;
+    expect(conv!.inputs).toEqual([x.name, weight.name]);
+    expect(resize!.inputs).toEqual([planes.name, "", expect.any(String)]);
+  });
+
   it("carry weights as external data: file, offset and length", () => {
     const { graph } = input([1]);
     addExternal(graph, "conv_in.weight", "float16", [2, 3], { file: "model.safetensors", offset: 1237, sizeBytes: 12 });
