@@ -107,6 +107,20 @@ export function abortedError(signal: AbortSignal): StillmotionError {
   return new StillmotionError("aborted", "the run was aborted by its signal", { cause: signal.reason });
 }
 
+/** Ends the wait when the signal fires. Work that cannot be stopped goes on unseen, and its result is dropped. */
+export async function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal === undefined) return work;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(abortedError(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([promise, work]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** True for the end of memory: ours, or V8's RangeError for a buffer that cannot be made. */
 export function isOutOfMemory(error: unknown): boolean {
   if (error instanceof StillmotionError) return error.code === "out-of-memory";

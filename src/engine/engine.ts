@@ -89,6 +89,13 @@ export interface Engine {
   /** What the process holds now. */
   residentMemoryBytes(): number;
   /**
+   * Grants a run memory, so that the next one knows that it is no longer free. Call what it gives when the run is over; safe to
+   * call twice.
+   */
+  reserveMemory(sizeBytes: number): () => void;
+  /** What runs under way, of this engine and of others that share its memory, may still take of what is available. */
+  promisedMemoryBytes(): number;
+  /**
    * Room for `length` values, whose first content is nothing in particular.
    *
    * @throws StillmotionError `output` when there is no room

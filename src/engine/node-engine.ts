@@ -14,6 +14,7 @@ import { configure, type Runtime, releaseParts, startRuntime, stopRuntime } from
 import { packsMatrices } from "./packing-probe.ts";
 import { placeWeights } from "./place-weights.ts";
 import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
+import { processMemory } from "./reserved-memory.ts";
 import { openScratchSpace } from "./scratch.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
@@ -76,6 +77,8 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     threads,
     availableMemoryBytes: () => Math.min(process.availableMemory(), addressSpaceLeft()),
     residentMemoryBytes: () => process.memoryUsage.rss(),
+    reserveMemory: processMemory.reserve,
+    promisedMemoryBytes: processMemory.promisedBytes,
     createScratch: scratchSpace.create,
     assertScratchFits: scratchSpace.assertFits,
     openWorkspace: workspaces.open,

@@ -1,6 +1,6 @@
 /** How fast is this machine? A second or two of small graphs on the pipeline's own engine, one for each kind of work. */
 import { type Engine, type Session, scratchInMemoryBytes, type Workspace } from "../engine/engine.ts";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { StillmotionError } from "../errors.ts";
 import {
   addConstant,
   addInput,
@@ -36,15 +36,11 @@ const usualSpeeds: Omit<Speeds, "movedBytesPerSecond"> = {
 const runs = 3;
 
 /** @param kinds whose speed is needed; the others stay as usual */
-export async function calibrate(
-  engine: Engine,
-  kinds: readonly KindOfWork[] = kindsOfWork,
-  signal?: AbortSignal,
-): Promise<Speeds> {
+export async function calibrate(engine: Engine, kinds: readonly KindOfWork[] = kindsOfWork): Promise<Speeds> {
   const moving = movingGraph();
   const { runBytes } = memoryOf(moving);
   const inFreshMemory = await measure(engine, moving);
-  const workspace = await engine.openWorkspace({ tensorBytes: 0, runBytes }, { signal });
+  const workspace = await engine.openWorkspace({ tensorBytes: 0, runBytes });
   try {
     const inWorkspace = await measure(engine, moving, { workspace });
     const usualFresh = runBytes / usualSpeeds.freshBytesPerSecond;
@@ -53,14 +49,12 @@ export async function calibrate(
     const movedBytesPerSecond = workOf(moving).movedBytes / movingSeconds;
     const multiplicationsPerSecond = { ...usualSpeeds.multiplicationsPerSecond };
     for (const kind of kinds) {
-      throwIfAborted(signal);
       const graph = graphs[kind]();
       const { multiplications, movedBytes } = workOf(graph);
       const seconds = await measure(engine, graph, { workspace, packsWeights: kind === "int8Product" });
       const multiplying = Math.max(seconds / 2, seconds - movedBytes / movedBytesPerSecond);
       multiplicationsPerSecond[kind] = multiplications[kind] / multiplying;
     }
-    throwIfAborted(signal);
     return {
       multiplicationsPerSecond,
       movedBytesPerSecond,

@@ -14,18 +14,23 @@ export interface Room {
   readonly words: string;
 }
 
-/** What is free, or less where the caller allows less: `maxMemoryBytes` for the whole process. */
+/**
+ * What is free, or less where the caller allows less: `maxMemoryBytes` for the whole process. What other runs may still take is
+ * not free.
+ */
 export function roomFor(engine: Engine, sessions: Sessions, maxMemoryBytes: number | undefined): Room {
   // What is kept of earlier calls is used again, or makes way.
   const keptBytes = sessions.keptBytes();
-  const free = engine.availableMemoryBytes() + keptBytes;
-  const isFree = { bytes: free, words: `${bytesText(free)} are free` };
+  const promisedBytes = engine.promisedMemoryBytes();
+  const free = engine.availableMemoryBytes() + keptBytes - promisedBytes;
+  const besides = (word: string) =>
+    promisedBytes === 0 ? "" : ` ${word} the ${bytesText(promisedBytes)} that other runs may still take`;
+  const isFree = { bytes: free, words: `${bytesText(Math.max(0, free))} are free${besides("beside")}` };
   if (maxMemoryBytes === undefined) return isFree;
-  const heldBytes = engine.residentMemoryBytes() - keptBytes;
-  const allowed = maxMemoryBytes - heldBytes;
+  const allowed = maxMemoryBytes - (engine.residentMemoryBytes() - keptBytes + promisedBytes);
   if (allowed > free) return isFree;
-  const words = `maxMemory ${bytesText(maxMemoryBytes)} leaves ${bytesText(Math.max(0, allowed))} beside what the process holds`;
-  return { bytes: allowed, words };
+  const left = `${bytesText(maxMemoryBytes)} leaves ${bytesText(Math.max(0, allowed))}`;
+  return { bytes: allowed, words: `maxMemory ${left} beside what the process holds${besides("and")}` };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** How does a picture become a clip? The pipeline: encode the picture, denoise, decode. */
 import type { Engine } from "../engine/engine.ts";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { StillmotionError, throwIfAborted, untilAborted } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
 import { checkImage, type Image } from "../image/image.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
@@ -274,7 +274,7 @@ export class StableVideoDiffusionPipeline {
     this.#checkLatents(latents, settings, images.length);
     const run = this.#run(resolved, images.length);
     assertFitsInMemory(this.#roomFor(resolved), this.#networks, run, this.#smaller);
-    if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
+    const endReservation = this.#engine.reserveMemory(peakMemory(this.#networks, run).bytes);
 
     const context: StageContext = {
       engine: this.#engine,
@@ -283,13 +283,17 @@ export class StableVideoDiffusionPipeline {
       signal,
     };
     try {
+      if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
       const result = await this.#latents(context, images, settings, latents, onStep);
       if (outputType === "latents") return { frames: [], latents: result, settings };
       const decoded = await decodeLatents(context, this.#networks, result, settings);
       const frames = outputType === "floats" ? decoded : decoded.map(toImages);
       return { frames: frames as Frames<Output>[], latents: result, settings };
     } catch (error) {
+      endReservation();
       throw whereMemoryRanOut(error, this.#roomFor(resolved), this.#networks, run, this.#smaller);
+    } finally {
+      endReservation();
     }
   }
 
@@ -317,12 +321,12 @@ export class StableVideoDiffusionPipeline {
     const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
     const isRefused = peakMemory(this.#networks, run).bytes > room.bytes;
     const advice = isRefused ? { advice: suggestion(room.bytes, this.#networks, run, this.#smaller) } : {};
-    this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work, signal).catch((error) => {
+    // Calls share it, so that none of them may end it for the others.
+    this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work).catch((error) => {
       this.#speeds = undefined;
       throw error;
     });
-    const speeds = await this.#speeds;
-    throwIfAborted(signal);
+    const speeds = await untilAborted(this.#speeds, signal);
     return planRun(this.#networks, run, speeds, { heldBytes, availableBytes: heldBytes + room.bytes, ...advice });
   }
 

@@ -1,5 +1,5 @@
 /** What is a clip? Frames of one size and a rate; and what every encoder of one takes. */
-import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { StillmotionError } from "../errors.ts";
 import { checkImage, type Image } from "../image/image.ts";
 import type { FloatTensor } from "../tensor.ts";
 
@@ -46,18 +46,4 @@ export function clipSize(frames: readonly Image[]): { width: number; height: num
     }
   }
   return { width: first.width, height: first.height };
-}
-
-/** Ends the wait when the signal fires. Work that cannot be stopped goes on unseen, and its result is dropped. */
-export async function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-  if (signal === undefined) return work;
-  throwIfAborted(signal);
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(abortedError(signal));
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

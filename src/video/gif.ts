@@ -1,8 +1,8 @@
 /** How do frames become an animated GIF? Up to 256 colours a frame, looping forever, settings in a comment block. */
-import { StillmotionError } from "../errors.ts";
+import { StillmotionError, untilAborted } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { importSharp } from "../image/import-sharp.ts";
-import { clipSize, type EncodeOptions, untilAborted } from "./clip.ts";
+import { clipSize, type EncodeOptions } from "./clip.ts";
 import { checkedFps, frameDurations } from "./frame-rate.ts";
 import { settingsToText } from "./metadata.ts";
 

@@ -1,8 +1,8 @@
 /** How do frames become an animated WebP? Each frame coded on its own, then put together with exact durations. */
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { StillmotionError, throwIfAborted, untilAborted } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { importSharp } from "../image/import-sharp.ts";
-import { clipSize, type EncodeOptions, untilAborted } from "./clip.ts";
+import { clipSize, type EncodeOptions } from "./clip.ts";
 import { checkedFps, frameDurations } from "./frame-rate.ts";
 import { settingsToText } from "./metadata.ts";
 import { checkedQuality } from "./quality.ts";

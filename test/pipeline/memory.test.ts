@@ -116,3 +116,51 @@ it("networks that are kept are not counted against the next call", async () => {
   freeBytes -= 1;
   await expect(pipe.generate(picture, options)).rejects.toMatchObject({ code: "out-of-memory" });
 });
+
+describe("memory that a call has been let through with", () => {
+  const picture = createImage(4, 4, new Uint8Array(48));
+  const options = { ...size, numInferenceSteps: 1, seed: 1 };
+  const needed = bytes(run(options));
+
+  it.each([
+    ["of the same pipeline", 1],
+    ["of another pipeline", 2],
+  ])("is not there for a second call %s, which may have it when the first is over", async (_, pipelines) => {
+    const engines = await Promise.all(Array.from({ length: pipelines }, () => createNodeEngine({ threads: 2 })));
+    const pipes = engines.map((own) => {
+      const tight: Engine = { ...own, availableMemoryBytes: () => 1.5 * needed };
+      return new StableVideoDiffusionPipeline(checkpoint, tight);
+    });
+    const first = pipes[0]!.generate(picture, options);
+    await expect(pipes.at(-1)!.generate(picture, options)).rejects.toMatchObject({
+      code: "out-of-memory",
+      message: expect.stringMatching(/are free beside the [\d.]+ MB that other runs may still take/),
+    });
+    expect((await first).frames[0]).toHaveLength(size.numFrames);
+    expect((await pipes.at(-1)!.generate(picture, options)).frames[0]).toHaveLength(size.numFrames);
+    for (const pipe of pipes) await pipe.dispose();
+  });
+
+  it("is given back by a call that fails", async () => {
+    const own = await createNodeEngine({ threads: 2 });
+    const pipe = new StableVideoDiffusionPipeline(checkpoint, { ...own, availableMemoryBytes: () => 1.5 * needed });
+    const onStep = () => {
+      throw new Error("enough");
+    };
+    await expect(pipe.generate(picture, { ...options, onStep })).rejects.toThrow("enough");
+    expect(own.promisedMemoryBytes()).toBe(0);
+    await pipe.dispose();
+  });
+
+  it("counts as held where a second call may have so much for the process", async () => {
+    const own = await createNodeEngine({ threads: 2 });
+    const end = own.reserveMemory(64e9);
+    const room = roomFor({ ...own, availableMemoryBytes: () => 128e9 }, createSessions(own, "model"), 80e9);
+    end();
+    expect(room.bytes).toBeLessThan(16e9);
+    expect(room.words).toMatch(
+      /^maxMemory 80\.0 GB leaves 1\d\.\d GB beside what the process holds and the 6\d\.\d GB that/,
+    );
+    await own.dispose();
+  });
+});

@@ -81,6 +81,16 @@ describe("a plan", { timeout: 60_000 }, () => {
     expect(watched.changes).toEqual([]);
   });
 
+  it("measures on for the others when one of its callers ends the wait", async () => {
+    const own = pipeIn("fp32");
+    const controller = new AbortController();
+    const ended = own.plan(1, { ...small, signal: controller.signal });
+    const other = own.plan(1, small);
+    setTimeout(() => controller.abort(), 20);
+    await expect(ended).rejects.toMatchObject({ code: "aborted" });
+    expect((await other).seconds).toBeGreaterThan(0);
+  });
+
   it("takes longer for more steps, and ends with the UNet where no frames are asked for", async () => {
     const [short, long] = [await pipe.plan(1, small), await pipe.plan(1, { ...small, numInferenceSteps: 20 })];
     const unet = (plan: Plan) => plan.stages.find(({ stage }) => stage === "unet")!;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clipSize, untilAborted } from "../../src/video/clip.ts";
+import { clipSize } from "../../src/video/clip.ts";
 import { expectError, testClip } from "./test-clip.ts";
 
 describe("clipSize", () => {
@@ -13,21 +13,5 @@ describe("clipSize", () => {
     await expectError(() => clipSize(mixed), "invalid-option", /frames\[5\]: size is 32x48, expected 30x48/);
     const damaged = [{ width: 4, height: 4, data: new Uint8Array(47) }];
     await expectError(() => clipSize(damaged), "invalid-image", /47 bytes, expected .* 48 bytes/);
-  });
-});
-
-describe("untilAborted", () => {
-  it("ends the wait when the signal fires", async () => {
-    const controller = new AbortController();
-    const never = new Promise<never>(() => {});
-    setTimeout(() => controller.abort(new Error("enough")), 5);
-    const error = await expectError(() => untilAborted(never, controller.signal), "aborted", /aborted/);
-    expect(error.cause).toEqual(new Error("enough"));
-  });
-
-  it("gives the result and lets go of the signal otherwise", async () => {
-    const { signal } = new AbortController();
-    expect(await untilAborted(Promise.resolve(3), signal)).toBe(3);
-    expect(await untilAborted(Promise.resolve(4), undefined)).toBe(4);
   });
 });
