@@ -17,6 +17,11 @@ export interface Model {
   readonly prepared?: readonly PreparedWeight[];
   /** Whether the session brings weights to a form of its own, which takes time and memory. It does where int8 matrices are prepared. */
   readonly packsWeights?: boolean;
+  /**
+   * Whether the graph is brought to the form that is fastest on this processor, which takes time and a copy of its weights in fp32.
+   * Default: false, it runs as it is.
+   */
+  readonly isOptimised?: boolean;
   /** For messages: "unet", "vae decoder", ... */
   readonly name: string;
 }

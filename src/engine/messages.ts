@@ -38,6 +38,8 @@ export interface LoadRequest {
   readonly threads: number;
   /** Whether the session may keep weights in the form that its kernels want. Default: false. */
   readonly packsWeights?: boolean;
+  /** See `Model`. Default: false. */
+  readonly isOptimised?: boolean;
   /** Default: "fresh". */
   readonly runMemory?: RunMemory;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */

@@ -141,9 +141,10 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
   const sessionOptions = api.CreateSessionOptions();
-  const packsWeights = model.packsWeights ?? matrixOf(model) !== undefined;
+  const isOptimised = model.isOptimised ?? false;
+  const packsWeights = model.packsWeights ?? (isOptimised || matrixOf(model) !== undefined);
   const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
-  const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, runMemory } as const;
+  const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, isOptimised, runMemory } as const;
   const loaded = model.prepared?.length
     ? loadWithWeights(api, worker, model, about, options)
     : loadStored(api, worker, model, about, options);

@@ -35,10 +35,12 @@ const logFatal = 4;
 /** `ExecutionMode`, `GraphOptimizationLevel`, `OrtAllocatorType`, `OrtMemType`. */
 const sequential = 0;
 /**
- * Graphs come as they shall run, and what is worth working out once was before. ONNX Runtime's optimiser took 5 s more for the
- * UNet of SVD-XT at 14 frames of 448x256, and would keep what is made of weights as they are used.
+ * Most graphs come as they shall run, and what is worth working out once was before. ONNX Runtime's optimiser took 5 s more for
+ * the UNet of SVD-XT at 14 frames of 448x256, and would keep what is made of weights as they are used.
  */
 const optimiseNothing = 0;
+/** Layouts as well: convolutions of small maps are faster over blocks of channels. */
+const optimiseAll = 99;
 export const deviceAllocator = 0;
 const arenaAllocator = 1;
 /** `ArenaExtendStrategy`, and what an arena's setting is where it is left to ONNX Runtime. */
@@ -149,11 +151,12 @@ export function configure(
     threads,
     weightsFolder,
     packsWeights = false,
+    isOptimised = false,
     runMemory = "fresh",
   }: Omit<LoadRequest, "kind" | "name" | "bytes">,
 ): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
-  api.SetSessionGraphOptimizationLevel(sessionOptions, optimiseNothing);
+  api.SetSessionGraphOptimizationLevel(sessionOptions, isOptimised ? optimiseAll : optimiseNothing);
   api.SetIntraOpNumThreads(sessionOptions, threads);
   api.SetInterOpNumThreads(sessionOptions, 1);
   // Threads wait actively for work inside a run (many short operators) and sleep between runs.

@@ -108,9 +108,13 @@ export function createCpuLowering(
   function convolveFrames(x: Value, weight: Weight, bias: Weight, gain: Value | undefined, padding: 0 | 1): Value {
     const [frames, height, width, inputs] = x.shape as [number, number, number, number];
     const [outputs, , taps] = weight.shape as [number, number, number];
-    const scaled = (edge: Edge) => (gain ? ops.multiply(edge, stored(gain, "last")) : edge);
-    const kernel = parameter(reshaped(weight, [outputs, inputs, taps, 1]));
-    const offset = parameter(bias);
+    const times = (edge: Edge, isMultiplied: boolean) =>
+      gain && isMultiplied ? ops.multiply(edge, stored(gain, "last")) : edge;
+    // The gain multiplies what has fewer numbers: the kernel and the bias, or the result.
+    const isKernelSmaller = inputs * taps < frames * height * width;
+    const kernel = times(parameter(reshaped(weight, [outputs, inputs, taps, 1])), isKernelSmaller);
+    const offset = times(parameter(bias), isKernelSmaller);
+    const scaled = (edge: Edge) => times(edge, !isKernelSmaller);
     if (frames === taps && padding === 0) {
       // One frame of three, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
       const planes = ops.reshape(stored(x, "first"), [1, taps * inputs, height, width]);

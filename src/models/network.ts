@@ -19,17 +19,23 @@ export interface WrittenNetwork {
   readonly graph: Graph;
 }
 
-/** Writes the graph of a network over the weights of a component. Every tensor of the component must have its place in it. */
+/**
+ * Writes the graph of a network over the weights of a component. Every tensor of the component must have its place in it.
+ *
+ * @param finish gets the graph when it is written to its end
+ */
 export function writeNetwork(
   name: string,
   component: Component,
   createLowering: CreateLowering,
   network: Network,
+  finish: (graph: Graph) => void = () => {},
 ): WrittenNetwork {
   const graph = createGraph(name);
   const { weights, assertAllUsed } = readWeights(component);
   network(weights, createLowering(graph));
   assertAllUsed();
+  finish(graph);
   return { graph, model: modelOf(graph, component) };
 }
 
@@ -54,6 +60,7 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
     name: graph.name,
     weightsFolder,
     prepared: graph.prepared,
+    isOptimised: graph.isOptimised,
     // Written when an engine asks: a graph that is only checked or measured needs no bytes.
     get bytes() {
       return serialise(graph);

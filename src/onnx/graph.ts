@@ -56,10 +56,21 @@ export interface Graph {
   readonly edges: Map<string, Edge>;
   readonly inputs: Edge[];
   readonly outputs: Edge[];
+  /** Whether a session may change it to what is faster on its processor; see optimised.ts. */
+  isOptimised: boolean;
 }
 
 export function createGraph(name: string): Graph {
-  return { name, nodes: [], initializers: new Map(), prepared: [], edges: new Map(), inputs: [], outputs: [] };
+  return {
+    name,
+    nodes: [],
+    initializers: new Map(),
+    prepared: [],
+    edges: new Map(),
+    inputs: [],
+    outputs: [],
+    isOptimised: false,
+  };
 }
 
 /**

@@ -10,6 +10,9 @@ import type { Edge, Graph } from "./graph.ts";
 const sessionBytes = 10e6;
 const nodeBytes = 10e3;
 
+/** Of fp16 weights that a session has optimised: mapped, in fp32, and in the form that kernels want. */
+const optimisedCopies = 5;
+
 export interface GraphMemory {
   /** Held from loading to release. */
   readonly weightsBytes: number;
@@ -43,7 +46,8 @@ export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
 }
 
 function measure(graph: Graph): GraphMemory {
-  const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
+  const storedBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
+  const weightsBytes = graph.isOptimised ? optimisedCopies * storedBytes : storedBytes;
   const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));
   const matrixBytes = matrices.reduce((sum, name) => sum + sizeBytes(graph.edges.get(name)!), 0);
   const runBytes = peakBufferBytes(graph);

@@ -12,6 +12,7 @@ import {
 } from "../models/network.ts";
 import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
+import { optimiseIfSmall } from "../onnx/optimised.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
 import type { Settings } from "./resolve-settings.ts";
 import { segmentsForClip } from "./segment-windows.ts";
@@ -50,12 +51,13 @@ export function readNetworks(
   const encoder = vaeHalf(checkpoint.vae, "encoder");
   const decoder = vaeHalf(checkpoint.vae, "decoder");
   const evaluation = unetPart(checkpoint.unet, "evaluation");
-  const write = <Size>(
-    stage: Stage,
-    component: Component,
-    network: (size: Size) => Network,
-    lowering: CreateLowering = createLowering,
-  ) => keepRecent((size: Size) => writeNetwork(stage, component, lowering, network(size)));
+  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network) =>
+    keepRecent((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
+  /** Evaluations run many times in a call. */
+  const writeEvaluation = (component: Component, network: (size: UnetEvaluation) => Network) =>
+    keepRecent((size: UnetEvaluation) =>
+      writeNetwork("unet", component, createUnetLowering, network(size), optimiseIfSmall),
+    );
   return {
     clip,
     vae,
@@ -66,19 +68,9 @@ export function readNetworks(
       conditioning: write("conditioning", unetPart(checkpoint.unet, "conditioning"), (size: Pick<UnetSize, "frames">) =>
         conditioning(denoiser, size),
       ),
-      unet: write("unet", evaluation, (size: UnetEvaluation) => unet(denoiser, size), createUnetLowering),
-      unetWithDeepFeature: write(
-        "unet",
-        evaluation,
-        (size: UnetEvaluation) => unetWithDeepFeature(denoiser, size),
-        createUnetLowering,
-      ),
-      shallowUnet: write(
-        "unet",
-        shallowPart(evaluation, denoiser),
-        (size: UnetEvaluation) => shallowUnet(denoiser, size),
-        createUnetLowering,
-      ),
+      unet: writeEvaluation(evaluation, (size) => unet(denoiser, size)),
+      unetWithDeepFeature: writeEvaluation(evaluation, (size) => unetWithDeepFeature(denoiser, size)),
+      shallowUnet: writeEvaluation(shallowPart(evaluation, denoiser), (size) => shallowUnet(denoiser, size)),
       vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
       /** The decoder for a window of the frames; see `runSegments`. */
       vaeDecoderSegments: keepRecent(({ frames, window, ...size }: UnetSize & { window: number }) => {
