@@ -32,12 +32,14 @@ export interface NamedOption {
 }
 
 /** The call that a message is about: the command, which is a call of its own, leaves it out. */
-interface NamedCall {
+export interface NamedCall {
   readonly call: string;
 }
 
+type Word = string | NamedOption | NamedCall;
+
 /** What went wrong, to a person: text, in which options are not prose but data. */
-export type Message = string | readonly (string | NamedOption | NamedCall)[];
+export type Message = string | readonly Word[];
 
 /** `option("maxPixels")` in a {@link message}. */
 export const option = (name: string): NamedOption => ({ option: name });
@@ -51,22 +53,44 @@ export const inCall = (name: string): NamedCall => ({ call: name });
  * @example
  * message`${inCall("loadImage")}${option("maxPixels")} is ${value}, expected a number above 0`
  */
-export function message(
-  texts: TemplateStringsArray,
-  ...values: readonly (string | number | NamedOption | NamedCall | Message)[]
-): Message {
-  return texts.flatMap((text, index) => {
-    const value = values[index];
-    const piece = typeof value === "number" ? String(value) : (value ?? "");
-    return [text, ...(Array.isArray(piece) ? piece : [piece as string | NamedOption | NamedCall])];
-  });
+export function message(texts: TemplateStringsArray, ...values: readonly (number | Word | Message)[]): Message {
+  return withTextsJoined(texts.flatMap((text, index) => [text, ...wordsOf(values[index] ?? "")]));
 }
 
-/** The message as the library says it: options by their names. */
-export function messageText(said: Message): string {
-  if (typeof said === "string") return said;
-  return said
-    .map((word) => (typeof word === "string" ? word : "option" in word ? word.option : `${word.call}: `))
+/** Messages as one: `width or height`. */
+export function joined(messages: readonly (Word | Message)[], between: string): Message {
+  return withTextsJoined(messages.flatMap((each, index) => [index === 0 ? "" : between, ...wordsOf(each)]));
+}
+
+function wordsOf(value: number | Word | Message): readonly Word[] {
+  if (typeof value === "number") return [String(value)];
+  return typeof value === "object" && Symbol.iterator in value ? value : [value];
+}
+
+/** Texts that follow each other are one word. */
+function withTextsJoined(words: readonly Word[]): Message {
+  const result: Word[] = [];
+  for (const word of words) {
+    const last = result.at(-1);
+    if (typeof word === "string" && typeof last === "string") result[result.length - 1] = last + word;
+    else if (word !== "") result.push(word);
+  }
+  return result;
+}
+
+/**
+ * The message as text.
+ *
+ * @param nameOf what an option is called: by default as in the library
+ * @param callText how a call is named
+ */
+export function messageText(
+  said: Message,
+  nameOf: (option: string) => string = (name) => name,
+  callText: (call: string) => string = (call) => `${call}: `,
+): string {
+  return wordsOf(said)
+    .map((word) => (typeof word === "string" ? word : "option" in word ? nameOf(word.option) : callText(word.call)))
     .join("");
 }
 
@@ -83,17 +107,32 @@ export function messageText(said: Message): string {
 export class StillmotionError extends Error {
   override readonly name = "StillmotionError";
   readonly code: ErrorCode;
-  /** The option that the message is about, as the library spells it: the first that it names. */
-  readonly option: string | undefined;
-  /** The message, with options as data. */
-  readonly said: Message;
+  readonly #said: Message;
 
   constructor(code: ErrorCode, said: Message, options?: { cause?: unknown }) {
     super(messageText(said), options);
     this.code = code;
-    this.said = said;
-    const named = typeof said === "string" ? [] : said;
-    this.option = named.find((word) => typeof word === "object" && "option" in word)?.option;
+    this.#said = said;
+  }
+
+  /** The message, with options as data. */
+  get said(): Message {
+    return this.#said;
+  }
+
+  /** The option that the message is about, as the library spells it: the first that it names. */
+  get option(): string | undefined {
+    return wordsOf(this.#said).find((word) => typeof word === "object" && "option" in word)?.option;
+  }
+}
+
+/** Does the work for an option; an error begins with what was given: `unet: nowhere.safetensors: was not found`. */
+export async function workFor<Result>(given: Word | Message, work: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof StillmotionError)) throw error;
+    throw new StillmotionError(error.code, message`${given}: ${error.said}`, { cause: error });
   }
 }
 

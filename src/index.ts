@@ -1,6 +1,6 @@
 /** What does stillmotion export? The public API and nothing else. */
 export type { Engine, Model, Session } from "./engine/engine.ts";
-export { type ErrorCode, StillmotionError } from "./errors.ts";
+export { type ErrorCode, type Message, type NamedCall, type NamedOption, StillmotionError } from "./errors.ts";
 export { type Fit, type FitOptions, fitImage } from "./image/fit.ts";
 export { createImage, type Image } from "./image/image.ts";
 export { type LoadImageOptions, loadImage } from "./image/load-image.ts";
@@ -12,6 +12,14 @@ export type { DenoiseStep } from "./pipeline/denoise.ts";
 export type { Dtype } from "./pipeline/dtypes.ts";
 export type { LoraSource } from "./pipeline/loras.ts";
 export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
+export {
+  generateJsonSchema,
+  type JsonSeed,
+  type SettingsJson,
+  settingsFromJson,
+  settingsOfClip,
+  settingsToJson,
+} from "./pipeline/options-json.ts";
 export type { Plan, StagePlan } from "./pipeline/plan.ts";
 export type { Preset, PresetName } from "./pipeline/presets.ts";
 export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";

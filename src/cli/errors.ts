@@ -1,28 +1,10 @@
 /** How does an error reach the person at the command line? In their words (flags, not option names), with an exit code. */
 import { CommanderError } from "commander";
-import { StillmotionError } from "../errors.ts";
-import { generateSchema, type OptionName, presentationOf } from "../pipeline/options.ts";
+import { type Message, messageText, StillmotionError } from "../errors.ts";
+import { loadFlagOf } from "./load-flags.ts";
+import { settingFlagOf } from "./setting-flags.ts";
 
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
-
-/** Options of the library that the schema does not hold, by their flags. */
-const otherFlags: Readonly<Record<string, string>> = {
-  variant: "variant",
-  loras: "lora",
-  preset: "preset",
-  revision: "revision",
-  localFilesOnly: "local-files-only",
-  dtype: "dtype",
-  weightStorage: "weight-storage",
-  device: "device",
-  offload: "offload",
-  maxMemory: "memory",
-  threads: "threads",
-  scratchFolder: "scratch-folder",
-  maxPixels: "max-pixels",
-  maxBytes: "max-bytes",
-  timeoutMs: "timeout-ms",
-};
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return exitCodes.usage;
@@ -33,10 +15,15 @@ export function exitCodeOf(error: unknown): number {
 export function errorText(error: unknown): string {
   if (error instanceof CommanderError) return usageText(error);
   const isExpected = error instanceof StillmotionError && error.code !== "internal";
-  const message = withFlags(error instanceof Error ? error.message : String(error));
+  const message = textWithFlags(saidBy(error));
   const problem = isExpected ? message : `${message}\nThis should not happen; please report it with what follows.`;
   const showStack = !isExpected || process.env.STILLMOTION_DEBUG === "1";
   return showStack && error instanceof Error ? `${problem}\n${error.stack}` : problem;
+}
+
+function saidBy(error: unknown): Message {
+  if (error instanceof StillmotionError) return error.said;
+  return error instanceof Error ? error.message : String(error);
 }
 
 function usageText(error: CommanderError): string {
@@ -44,26 +31,25 @@ function usageText(error: CommanderError): string {
   return message.includes("(Did you mean") ? message : `${message}\nRun with --help for what can be given.`;
 }
 
-/**
- * `generate: numInferenceSteps is 0` becomes `--steps is 0`. A name of one plain word is an option only where a sentence
- * begins with it.
- */
-export function withFlags(message: string): string {
-  return message.split("\n").map(lineWithFlags).join("\n");
+/** `generate: numInferenceSteps is 0` becomes `--steps is 0`. An option without a flag keeps its name. */
+export function textWithFlags(said: Message): string {
+  return messageText(
+    said,
+    (name) => flagOf(name) ?? name,
+    () => "",
+  );
 }
 
-function lineWithFlags(line: string): string {
-  const start = line.replace(/^(generate|fromPretrained|loadImage): /, "");
-  const flagged = start.replace(/^[a-zA-Z]+(?=:? |\[)/, (word) => flagOf(word) ?? word);
-  const bare = flagged.startsWith("--") || start !== line ? flagged : line;
-  return bare.replace(/\b[a-z]+[A-Z][A-Za-z]*\b|(?<=\(see )[a-z]+(?=\))/g, (word) => flagOf(word) ?? word);
+/** What an option of the library is on the command line, if anything. */
+export function flagOf(name: string): string | undefined {
+  return settingFlagOf(name) ?? loadFlagOf(name);
 }
 
-function flagOf(name: string): string | undefined {
-  const flag = Object.hasOwn(generateSchema.shape, name)
-    ? presentationOf(name as OptionName).flag
-    : Object.hasOwn(otherFlags, name)
-      ? otherFlags[name]
-      : undefined;
-  return flag === undefined ? undefined : `--${flag}`;
+/** An error for programs, in one object: the option that it is about by the library's name and by its flag. */
+export function errorFields(error: unknown): Readonly<Record<string, unknown>> {
+  const message = errorText(error);
+  if (error instanceof CommanderError) return { code: "usage", message };
+  if (!(error instanceof StillmotionError)) return { code: "internal", message };
+  const { code, option } = error;
+  return { code, message, option, flag: option === undefined ? undefined : flagOf(option) };
 }

@@ -102,7 +102,7 @@ function deeperProblems({ components, schedulerConfig, preset }: CheckpointSurve
   return [
     ...components.flatMap((component) => networksOf(component)),
     ...problemsOf(() => schedulerConfig && void eulerDiscreteConfig(schedulerConfig)),
-    ...problemsOf(() => preset && void parseSettings("preset.json", preset)),
+    ...problemsOf(() => preset && void parseSettings("preset.json", preset, "invalid-checkpoint")),
   ];
 }
 
@@ -155,7 +155,10 @@ function clipSize({ components, preset }: CheckpointSurvey): ReturnType<typeof t
   const configOf = (name: Component["name"]) => components.find((component) => component.name === name)?.config;
   try {
     const trained = trainedSize({ unet: unetConfig(configOf("unet")), vae: vaeConfig(configOf("vae")) });
-    const { width, height, numFrames } = { ...trained, ...parseSettings("preset.json", preset ?? {}) };
+    const { width, height, numFrames } = {
+      ...trained,
+      ...parseSettings("preset.json", preset ?? {}, "invalid-checkpoint"),
+    };
     return { width: width!, height: height!, numFrames: numFrames! };
   } catch {
     return undefined; // its reason is among the problems

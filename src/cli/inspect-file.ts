@@ -5,6 +5,7 @@ import { describeLora } from "../weights/lora/describe-lora.ts";
 import type { SafetensorsEntry } from "../weights/safetensors-header.ts";
 import { type FileKind, kindInWords } from "../weights/single-file/file-kind.ts";
 import { readWeightsFile, type WeightsFile } from "../weights/single-file/open-file.ts";
+import { textWithFlags } from "./errors.ts";
 import type { Inspection } from "./inspect.ts";
 import { inspectLora } from "./inspect-lora.ts";
 import { countText } from "./units.ts";
@@ -40,7 +41,7 @@ async function inspectTensors({ path, kind, header }: WeightsFile): Promise<Insp
   const { entries, metadata } = header;
   const tensors = [...entries.values()];
   const shape = entries.get("frames")?.shape;
-  const whatItIs = kind === "unknown" ? "safetensors" : kindInWords[kind];
+  const whatItIs = kind === "unknown" ? "safetensors" : textWithFlags(kindInWords[kind]);
   const clip = shape?.length === 4 && shape[3] === 3 ? await readClipMetadata(path) : undefined;
   return {
     lines: [...(clip ? clipLines(path, clip) : [`${path}: ${whatItIs}`]), ...tensorLines(tensors)],

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { describeEngine } from "../engine/ort-probe.ts";
 import { toImages } from "../pipeline/decode.ts";
+import { settingsToJson } from "../pipeline/options-json.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
 import type { FromPretrainedOptions } from "../pipeline/stable-video-diffusion.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
@@ -28,7 +29,7 @@ export async function makeClips(job: ClipsJob): Promise<void> {
     const parts = { ...unetOf(job.pipelineOptions), ...lorasOf(job.pipelineOptions) };
     const { dtype, weightStorage } = pipeline;
     const metadata = {
-      ...result.settings,
+      ...settingsToJson(result.settings),
       model,
       preset,
       dtype,

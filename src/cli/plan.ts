@@ -6,7 +6,7 @@ import { scratchInMemoryBytes } from "../engine/engine.ts";
 import { temporaryFolder } from "../engine/scratch.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
-import { withFlags } from "./errors.ts";
+import { textWithFlags } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { type OpenedRun, openRun } from "./open-run.ts";
 import { chosenText, planLine } from "./report/run-lines.ts";
@@ -84,11 +84,12 @@ async function diskOf({ scratchBytes }: Plan, folder: string): Promise<Disk> {
 
 function asJson(
   { model, preset, chosen }: OpenedRun,
-  { scratchBytes: _, ...plan }: Plan,
+  { scratchBytes: _, advice: __, adviceSaid, ...plan }: Plan,
   disk: Disk,
   notes: readonly string[],
 ): Record<string, unknown> {
-  return { model, preset, ...plan, disk, chosen, notes };
+  const advice = adviceSaid && textWithFlags(adviceSaid);
+  return { model, preset, ...plan, advice, disk, chosen, notes };
 }
 
 function lines(opened: OpenedRun, plan: Plan, disk: Disk, maxMemory: string | undefined): string[] {
@@ -112,7 +113,7 @@ function lines(opened: OpenedRun, plan: Plan, disk: Disk, maxMemory: string | un
     ...aligned(table),
     `time: about ${secondsText(plan.seconds)}, with ${whole} runs of the UNet${shallowRuns}`,
     `memory: about ${bytesText(plan.peakBytes)} of the ${bytesText(plan.availableBytes)} that are there`,
-    ...(plan.advice === undefined ? [] : [`it would be refused: ${withFlags(plan.advice)}`]),
+    ...(plan.adviceSaid === undefined ? [] : [`it would be refused: ${textWithFlags(plan.adviceSaid)}`]),
     `disk: ${setAside}${free}`,
     ...(maxMemory === undefined ? [] : [chosenText(maxMemory, opened.chosen)]),
     ...wrapped(

@@ -1,8 +1,7 @@
 /** What does one call of the command do? Finds the command, runs it, and turns whatever happens into an exit code. */
 import { Command, CommanderError } from "commander";
-import { StillmotionError } from "../errors.ts";
 import { doctorCommand } from "./doctor.ts";
-import { errorText, exitCodeOf, exitCodes } from "./errors.ts";
+import { errorFields, errorText, exitCodeOf, exitCodes } from "./errors.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { modelsCommand } from "./models.ts";
@@ -71,9 +70,7 @@ function withSubcommands(command: Command): Command[] {
 /** Says what went wrong, on stderr or as an event, and gives the exit code. */
 function report(error: unknown, asJson: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done; // help or version was shown
-  const code = error instanceof StillmotionError ? error.code : error instanceof CommanderError ? "usage" : "internal";
-  const message = errorText(error);
-  if (asJson) printJson({ event: "error", code, message });
-  else printLine(process.stderr, `error: ${message}`);
+  if (asJson) printJson({ event: "error", ...errorFields(error) });
+  else printLine(process.stderr, `error: ${errorText(error)}`);
   return exitCodeOf(error);
 }

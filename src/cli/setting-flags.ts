@@ -47,6 +47,12 @@ export function flagsOfSettings(settings: Partial<Record<OptionName, unknown>>):
   });
 }
 
+/** `--steps` for `numInferenceSteps`; undefined for a name that no such flag stands for. */
+export function settingFlagOf(name: string): string | undefined {
+  const known = optionNames().find((each) => each === name);
+  return known && `--${presentationOf(known).flag}`;
+}
+
 function optionNames(): OptionName[] {
   const names = Object.keys(generateSchema.shape) as OptionName[];
   return names.filter((name) => presentationOf(name).flag !== undefined);

@@ -1,5 +1,6 @@
 /** Where is text written, and what can be done there? */
 import { styleText } from "node:util";
+import { integerToJson } from "../json-integers.ts";
 
 export type Output = NodeJS.WriteStream;
 
@@ -23,9 +24,9 @@ export function printLine(output: Output, text: string): void {
   if (output.writable) output.write(`${shown}\n`);
 }
 
-/** Writes one JSON object for programs. Whole numbers beyond 2^53 are written in decimal, as text. */
+/** Writes one JSON object for programs. A whole number that JSON's may not hold exactly is text, in decimal. */
 export function printJson(value: Readonly<Record<string, unknown>>): void {
-  const json = JSON.stringify(value, (_, each) => (typeof each === "bigint" ? each.toString() : each));
+  const json = JSON.stringify(value, (_, each) => (typeof each === "bigint" ? integerToJson(each) : each));
   if (process.stdout.writable) process.stdout.write(`${json}\n`);
 }
 

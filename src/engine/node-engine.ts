@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
-import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { abortedError, message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session, Workspace } from "./engine.ts";
@@ -51,7 +51,8 @@ const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvide
 export async function createNodeEngine(options: NodeEngineOptions = {}): Promise<Engine> {
   const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary(), scratchFolder } = options;
   if (!Number.isInteger(threads) || threads < 1) {
-    throw new StillmotionError("invalid-option", `threads is ${threads}, expected a whole number of at least 1`);
+    const problem = message`${option("threads")} is ${threads}, expected a whole number of at least 1`;
+    throw new StillmotionError("invalid-option", problem);
   }
   const scratchSpace = openScratchSpace(scratchFolder);
   const api = openOrtApi(libraryPath);
@@ -59,8 +60,7 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   if (provider === undefined) {
     throw new StillmotionError(
       "unsupported",
-      `device is "${device}", but this version runs graphs on ${Object.keys(providers).join(" or ")} only ` +
-        `(${libraryPath} has ${availableProviders(api).join(", ")})`,
+      message`${option("device")} is "${device}", but this version runs graphs on ${Object.keys(providers).join(" or ")} only (${libraryPath} has ${availableProviders(api).join(", ")})`,
     );
   }
   const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });

@@ -4,7 +4,7 @@ import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesText } from "../byte-sizes.ts";
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 import { type Scratch, scratchInMemoryBytes } from "./engine.ts";
 
 /** See the methods of `Engine`. */
@@ -60,7 +60,7 @@ function assertWritable(folder: string): void {
     if (!statSync(folder).isDirectory()) throw new Error("not a folder");
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (cause) {
-    const problem = `scratchFolder is ${folder}, expected a folder in which files can be written`;
+    const problem = message`${option("scratchFolder")} is ${folder}, expected a folder in which files can be written`;
     throw new StillmotionError("invalid-option", problem, { cause });
   }
 }
@@ -108,6 +108,8 @@ async function closeAll(files: readonly FileHandle[]): Promise<void> {
 
 const fullDisk = ["ENOSPC", "EDQUOT", "EFBIG"];
 
+const anotherFolder = message`name another folder as ${option("scratchFolder")}`;
+
 /** The file's name is taken off at once, so that it ends with the process, however that ends. */
 async function openWithoutName(folder: string): Promise<FileHandle> {
   const path = join(folder, `stillmotion-${crypto.randomUUID()}.scratch`);
@@ -117,7 +119,7 @@ async function openWithoutName(folder: string): Promise<FileHandle> {
     return file;
   } catch (cause) {
     const problem = `${folder}: no file can be written to set numbers aside (${(cause as Error).message})`;
-    throw new StillmotionError("output", `${problem}; name another folder as scratchFolder`, { cause });
+    throw new StillmotionError("output", message`${problem}; ${anotherFolder}`, { cause });
   }
 }
 
@@ -163,9 +165,7 @@ async function assertFree(folder: string, sizeBytes: number): Promise<void> {
 function noSpace(folder: string, sizeBytes: number, free: number | undefined, cause?: unknown): StillmotionError {
   const problem = `${folder}: no space to set ${bytesText(sizeBytes)} aside`;
   const reason = free === undefined ? "the disk is full" : `${bytesText(free)} are free`;
-  return new StillmotionError("output", `${problem} (${reason}); free some, or name another folder as scratchFolder`, {
-    cause,
-  });
+  return new StillmotionError("output", message`${problem} (${reason}); free some, or ${anotherFolder}`, { cause });
 }
 
 /** Linux's `TMPFS_MAGIC` and `RAMFS_MAGIC`: file systems that lie in memory. */

@@ -1,7 +1,7 @@
 /** Which models does the cache hold, are their files sound, and how does one of them go? */
 import { lstat, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { messageText, StillmotionError, throwIfAborted } from "../errors.ts";
 import { fileSystemReason, isMissing } from "../weights/file-system-errors.ts";
 import { readOptionalJsonFile } from "../weights/json-file.ts";
 import { variantsIn } from "../weights/weights-files.ts";
@@ -64,7 +64,7 @@ export async function cachedModel(cacheFolder: string, repository: string): Prom
     for (const variant of variantNames(paths)) {
       const found = await snapshotProblem(folder, paths, { variant: variant || undefined }, repository);
       if (found === undefined) variants.push(variant);
-      else problem ??= found;
+      else problem ??= messageText(found);
     }
     revisions.push({
       commit,

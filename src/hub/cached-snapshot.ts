@@ -1,7 +1,7 @@
 /** Is a model in the cache already, with every file that a run needs? */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { readJsonFile } from "../weights/json-file.ts";
 import { cachedCommit, fileSize, type RepositoryFolders } from "./cache-folder.ts";
 import type { HubModel } from "./model-name.ts";
@@ -10,7 +10,7 @@ import { neededFiles, shardsOf, type Wanted } from "./needed-files.ts";
 /** What the cache has of a model at a revision. */
 export type CachedSnapshot =
   | { readonly state: "complete"; readonly folder: string; readonly commit: string }
-  | { readonly state: "missing" | "incomplete"; readonly problem: string };
+  | { readonly state: "missing" | "incomplete"; readonly problem: Message };
 
 /** Looks only at the cache. */
 export async function cachedSnapshot(
@@ -28,7 +28,7 @@ export async function cachedSnapshot(
   }
   const problem = await snapshotProblem(folder, paths, wanted, repository);
   if (problem === undefined) return { state: "complete", folder, commit };
-  return { state: "incomplete", problem: `is not complete in the cache ${folders.cache} (${problem})` };
+  return { state: "incomplete", problem: message`is not complete in the cache ${folders.cache} (${problem})` };
 }
 
 /** What keeps a snapshot's folder from being used; undefined when nothing does. */
@@ -37,7 +37,7 @@ export async function snapshotProblem(
   paths: readonly string[],
   wanted: Wanted,
   where: string,
-): Promise<string | undefined> {
+): Promise<Message | undefined> {
   try {
     const { configurations, indexes, weights } = neededFiles(paths, wanted, where);
     const needed = [...configurations, ...indexes, ...weights];
@@ -47,9 +47,15 @@ export async function snapshotProblem(
     }
     return undefined;
   } catch (error) {
-    if (error instanceof StillmotionError) return error.message.replace(`${where}: `, "");
+    if (error instanceof StillmotionError) return withoutStart(error.said, `${where}: `);
     throw error;
   }
+}
+
+function withoutStart(said: Message, start: string): Message {
+  if (typeof said === "string") return said.replace(start, "");
+  const [first = "", ...others] = said;
+  return [typeof first === "string" ? first.replace(start, "") : first, ...others];
 }
 
 /** Paths of a snapshot's files, with slashes: its own, and those one folder down. */

@@ -1,6 +1,6 @@
 /** Is there room for what is to be downloaded? Asked before the first byte, where the system can tell. */
 import { statfs } from "node:fs/promises";
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 
 /** Throws `output` when the folder's file system has less room than needed. */
 export async function assertSpace(folder: string, neededBytes: number): Promise<void> {
@@ -17,7 +17,7 @@ export function noSpaceError(
   cause?: unknown,
 ): StillmotionError {
   const free = freeBytes === undefined ? "the disk is full" : `${sizeText(freeBytes)} are free`;
-  const problem = `${folder}: no space for ${sizeText(neededBytes)} (${free}); free some, or put the cache on another disk (HF_HOME, or the option cacheFolder)`;
+  const problem = message`${folder}: no space for ${sizeText(neededBytes)} (${free}); free some, or put the cache on another disk (HF_HOME, or the option ${option("cacheFolder")})`;
   return new StillmotionError("output", problem, { cause });
 }
 

@@ -1,7 +1,7 @@
 /** How does one file come from the hub? Piece by piece after what is there already, and named only when its checksum is right. */
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import { fileSystemReason } from "../weights/file-system-errors.ts";
 import { printable } from "../weights/printable.ts";
 import { type BlobHash, blobHash, updateFromFile } from "./blob-hash.ts";
@@ -228,6 +228,6 @@ export function fileError(cause: unknown, cache: string, { path, sizeBytes }: Hu
   if (cause instanceof StillmotionError) return cause;
   const { code } = cause as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return noSpaceError(cache, sizeBytes, undefined, cause);
-  const problem = `${cache}: ${printable(path)} cannot be written (${fileSystemReason(cause)}); choose another folder for the cache (HF_HOME, or the option cacheFolder)`;
+  const problem = message`${cache}: ${printable(path)} cannot be written (${fileSystemReason(cause)}); choose another folder for the cache (HF_HOME, or the option ${option("cacheFolder")})`;
   return new StillmotionError("output", problem, { cause });
 }

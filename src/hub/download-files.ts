@@ -1,5 +1,5 @@
 /** How do several files come at once? A few downloads side by side, each linked into the snapshot when it is whole. */
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import { fileSystemReason } from "../weights/file-system-errors.ts";
 import { createFolders, fileSize, linkBlob, type RepositoryFolders, snapshotPath } from "./cache-folder.ts";
 import { assertSpace } from "./disk-space.ts";
@@ -27,7 +27,7 @@ export async function downloadFiles(hub: HubAccess, job: FilesToDownload): Promi
   }
   if (missing.length === 0) return;
   await createFolders(folders).catch((cause) => {
-    const problem = `${folders.cache}: cannot be written (${fileSystemReason(cause)}); choose another folder for the cache (HF_HOME, or the option cacheFolder)`;
+    const problem = message`${folders.cache}: cannot be written (${fileSystemReason(cause)}); choose another folder for the cache (HF_HOME, or the option ${option("cacheFolder")})`;
     throw new StillmotionError("output", problem, { cause });
   });
   let neededBytes = 0;

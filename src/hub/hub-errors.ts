@@ -1,5 +1,5 @@
 /** What does it mean when the hub refuses, and what can be done? One sentence for each case. */
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { printable } from "../weights/printable.ts";
 
 /** Where the person is sent for licences and tokens. */
@@ -10,14 +10,14 @@ export class TransientHubError extends StillmotionError {
   /** What the hub asked for, if anything. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
-    super("download", message, options.cause === undefined ? {} : { cause: options.cause });
+  constructor(said: Message, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
+    super("download", said, options.cause === undefined ? {} : { cause: options.cause });
     this.retryAfterMs = options.retryAfterMs;
   }
 }
 
-export function hubError(message: string, cause?: unknown): StillmotionError {
-  return new StillmotionError("download", message, cause === undefined ? {} : { cause });
+export function hubError(said: Message, cause?: unknown): StillmotionError {
+  return new StillmotionError("download", said, cause === undefined ? {} : { cause });
 }
 
 /** What was asked for. */
@@ -54,8 +54,7 @@ export function statusError(status: number, headers: Headers, host: string, aske
       return hubError(notFoundText(what, said, hasToken));
     case 403:
       return hubError(
-        `${what}: ${said}: access is forbidden; if the model is gated, accept its licence at ${website}/${repository}` +
-          `${hasToken ? ", and check that the token may read it" : `, then ${tokenAdvice}`}`,
+        message`${what}: ${said}: access is forbidden; if the model is gated, accept its licence at ${website}/${repository}${hasToken ? ", and check that the token may read it" : message`, then ${tokenAdvice}`}`,
       );
     case 404:
       return hubError(
@@ -77,18 +76,18 @@ export function statusError(status: number, headers: Headers, host: string, aske
   return hubError(`${what}: ${said}, expected the ${file === undefined ? "list of its files" : "file"}`);
 }
 
-const tokenAdvice = "give a token of that account, as HF_TOKEN or as the option token";
+const tokenAdvice = message`give a token of that account, as HF_TOKEN or as the option ${option("token")}`;
 
-function gatedText({ repository, hasToken }: Asked): string {
+function gatedText({ repository, hasToken }: Asked): Message {
   const page = `${website}/${repository}`;
   return hasToken
     ? `${repository} is gated, and the account of this token has no access: open ${page} with that account and accept the licence; the token itself needs the right to read gated repositories`
-    : `${repository} is gated: open ${page}, accept the licence, then ${tokenAdvice} (made at ${website}/settings/tokens)`;
+    : message`${repository} is gated: open ${page}, accept the licence, then ${tokenAdvice} (made at ${website}/settings/tokens)`;
 }
 
-function notFoundText(what: string, said: string, hasToken: boolean): string {
-  const access = hasToken ? "the token does not reach it" : `it is private: then ${tokenAdvice}`;
-  return `${what}: ${said}: there is no such model, or ${access}; check the spelling (there is no folder of that name here either)`;
+function notFoundText(what: string, said: string, hasToken: boolean): Message {
+  const access = hasToken ? "the token does not reach it" : message`it is private: then ${tokenAdvice}`;
+  return message`${what}: ${said}: there is no such model, or ${access}; check the spelling (there is no folder of that name here either)`;
 }
 
 /** RFC 9110 section 10.2.3: seconds, or a date. */

@@ -1,5 +1,5 @@
 /** How is one request made to the hub? Redirects are followed by hand, so that the token and the encryption stay where they belong. */
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import { printable } from "../weights/printable.ts";
 import { hubError, TransientHubError } from "./hub-errors.ts";
 
@@ -38,7 +38,7 @@ export function checkEndpoint(endpoint: string): string {
   if (isPlain) return url.href.replace(/\/+$/, "");
   throw new StillmotionError(
     "invalid-option",
-    `endpoint is ${printable(endpoint)}, expected the hub's address such as https://huggingface.co`,
+    message`${option("endpoint")} is ${printable(endpoint)}, expected the hub's address such as https://huggingface.co`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** What does the name of a model stand for: a folder or file here, or a repository on the hub? */
 import { stat } from "node:fs/promises";
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { printable } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
@@ -29,7 +29,7 @@ export async function findModel(name: string, revision?: string): Promise<{ path
   if (await exists(name)) {
     if (revision === undefined) return { path: name };
     refuse(
-      `model ${printable(name)} is a path, and revision ${printable(revision)} is for models of the hub; leave it out`,
+      message`model ${printable(name)} is a path, and ${option("revision")} ${printable(revision)} is for models of the hub; leave it out`,
     );
   }
   return hubModel(name, revision);
@@ -44,7 +44,8 @@ export function hubModel(name: string, revision?: string): HubModel {
   const repository = known?.repository ?? id;
   if (!known) checkRepository(id, name);
   if (ownRevision !== undefined && revision !== undefined && ownRevision !== revision) {
-    refuse(`model ${printable(name)} names a revision, and revision is ${printable(revision)}; give one of them`);
+    const given = message`${option("revision")} is ${printable(revision)}`;
+    refuse(message`model ${printable(name)} names a revision, and ${given}; give one of them`);
   }
   const wanted = ownRevision ?? revision ?? defaultRevision;
   checkRevision(wanted);
@@ -86,7 +87,7 @@ function checkRevision(revision: string): void {
     for (const segment of revision.split("/")) assertPlainFileName(segment, "revision");
     if (isPlain) return;
   } catch {}
-  refuse(`revision is ${printable(revision)}, expected a branch, a tag or a commit such as main`);
+  refuse(message`${option("revision")} is ${printable(revision)}, expected a branch, a tag or a commit such as main`);
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -96,6 +97,6 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-function refuse(problem: string): never {
+function refuse(problem: Message): never {
   throw new StillmotionError("invalid-option", problem);
 }

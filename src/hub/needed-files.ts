@@ -1,9 +1,9 @@
 /** Which of a repository's files does a run need? The configurations, and the weights of one variant in one form. */
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { printable } from "../weights/printable.ts";
 import type { Component, JsonObject } from "../weights/types.ts";
-import { chooseWeightsFile, variantsIn, weightsNamings } from "../weights/weights-files.ts";
+import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "../weights/weights-files.ts";
 
 const components = Object.keys(weightsNamings) as Component["name"][];
 
@@ -74,8 +74,8 @@ function assertVariant(paths: readonly string[], variant: string, where: string)
   ]);
   if (found.includes(variant)) return;
   const others = [...new Set(found)].filter((name) => name !== "");
-  const advice = others.length === 0 ? "leave the variant out" : `it has ${listed(others)}`;
-  refuse(where, `has no weights of the variant "${printable(variant)}"; ${advice}`);
+  const advice = others.length === 0 ? leaveVariantOut : `it has ${listed(others)}`;
+  refuse(where, message`has no weights of the variant "${printable(variant)}"; ${advice}`);
 }
 
 /** The shards that an index names, as paths of the repository. */
@@ -104,6 +104,6 @@ function listed(names: readonly string[]): string {
   return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
 
-function refuse(where: string, problem: string): never {
-  throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
+function refuse(where: string, problem: Message): never {
+  throw new StillmotionError("invalid-checkpoint", message`${where}: ${problem}`);
 }

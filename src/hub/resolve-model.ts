@@ -1,6 +1,6 @@
 /** Where is the folder of a model with this name? Here already, in the cache, or there after a download. */
 import { join } from "node:path";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import { checkModelIndex } from "../weights/checkpoint.ts";
 import { readJsonFile } from "../weights/json-file.ts";
 import type { Component } from "../weights/types.ts";
@@ -81,7 +81,7 @@ function hubAccess(options: ResolveModelOptions): HubAccess {
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw new StillmotionError(
       "invalid-option",
-      "token has a character that no token has; expected one such as hf_...",
+      message`${option("token")} has a character that no token has; expected one such as hf_...`,
     );
   }
   return {
@@ -97,8 +97,7 @@ function hubAccess(options: ResolveModelOptions): HubAccess {
 function folderOf(cached: CachedSnapshot, { repository }: HubModel, name: string): string {
   if (cached.state === "complete") return cached.folder;
   throw hubError(
-    `${repository} ${cached.problem}, and nothing may be downloaded here (as with localFilesOnly or HF_HUB_OFFLINE); ` +
-      `run "stillmotion models pull ${name}" while there is a network`,
+    message`${repository} ${cached.problem}, and nothing may be downloaded here (as with ${option("localFilesOnly")} or HF_HUB_OFFLINE); run "stillmotion models pull ${name}" while there is a network`,
   );
 }
 

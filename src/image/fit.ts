@@ -1,5 +1,5 @@
 /** What happens to a picture whose shape is not the clip's? It is stretched, cropped or padded. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { Image } from "./image.ts";
 import type { Box } from "./resize.ts";
 import { resizeImage } from "./resize.ts";
@@ -35,7 +35,7 @@ export function fitImage(image: Image, { width, height, fit, filter = "lanczos" 
   if (!fits.includes(fit)) {
     throw new StillmotionError(
       "invalid-option",
-      `fitImage: fit is ${JSON.stringify(fit)}, expected one of ${fits.join(", ")}`,
+      message`${inCall("fitImage")}${option("fit")} is ${JSON.stringify(fit)}, expected one of ${fits.join(", ")}`,
     );
   }
   if (fit === "pad") return pad(image, width, height, filter);

@@ -1,6 +1,6 @@
 /** How does a picture file become an image? Read, identified, decoded with sharp, turned upright, brought to RGB. */
 import type { Metadata, Sharp } from "sharp";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { inCall, message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import { gifFirstFrame } from "./gif-first-frame.ts";
 import type { Image } from "./image.ts";
 import { importSharp } from "./import-sharp.ts";
@@ -62,7 +62,8 @@ export async function loadImage(source: ImageSource, options: LoadImageOptions =
 function checkLimits(limits: Record<string, number>): void {
   for (const [name, value] of Object.entries(limits)) {
     if (!(typeof value === "number" && value > 0)) {
-      throw new StillmotionError("invalid-option", `loadImage: ${name} is ${value}, expected a number above 0`);
+      const problem = message`${inCall("loadImage")}${option(name)} is ${value}, expected a number above 0`;
+      throw new StillmotionError("invalid-option", problem);
     }
   }
 }
@@ -97,8 +98,7 @@ function checkHeader(name: string, format: ImageFormat, header: Metadata, maxPix
   if (header.width * header.height > maxPixels) {
     throw new StillmotionError(
       "invalid-image",
-      `image ${name}: has ${header.width}x${header.height} = ${megapixels(header.width * header.height)} megapixels, ` +
-        `expected at most ${megapixels(maxPixels)}; shrink it, or raise maxPixels`,
+      message`image ${name}: has ${header.width}x${header.height} = ${megapixels(header.width * header.height)} megapixels, expected at most ${megapixels(maxPixels)}; shrink it, or raise ${option("maxPixels")}`,
     );
   }
 }

@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { abortedError, inCall, type Message, message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 
 /** A path, an http(s), file or data URL, the file's bytes, or a Blob. */
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer | Blob;
@@ -37,7 +37,7 @@ async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceB
     const got = source === "" ? "an empty string" : source === null ? "null" : typeof source;
     throw new StillmotionError(
       "invalid-image",
-      `loadImage: got ${got}, expected a path, a URL, the file's bytes (Uint8Array, ArrayBuffer) or a Blob`,
+      message`${inCall("loadImage")}got ${got}, expected a path, a URL, the file's bytes (Uint8Array, ArrayBuffer) or a Blob`,
     );
   }
   // A scheme has at least two letters here, so that C:\photo.png is a path.
@@ -106,14 +106,14 @@ async function readUrl(url: URL, limits: ReadLimits): Promise<SourceBytes> {
     if (timeout.aborted) {
       throw fail(
         name,
-        `did not arrive within ${limits.timeoutMs / 1000} s; try again, raise timeoutMs, or download it first`,
+        message`did not arrive within ${limits.timeoutMs / 1000} s; try again, raise ${option("timeoutMs")}, or download it first`,
         error,
       );
     }
-    const { cause, message } = error as Error;
+    const { cause, message: reason } = error as Error;
     throw fail(
       name,
-      `could not be fetched: ${cause instanceof Error ? cause.message : message}; check the address and the network`,
+      `could not be fetched: ${cause instanceof Error ? cause.message : reason}; check the address and the network`,
       error,
     );
   }
@@ -156,7 +156,8 @@ function checkSize(name: string, bytes: Uint8Array, limits: ReadLimits): SourceB
 
 function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: ReadLimits): StillmotionError {
   const size = sizeBytes === undefined ? "is" : `is ${(sizeBytes / 1e6).toFixed(1)} MB,`;
-  return fail(name, `${size} larger than the limit of ${maxBytes / 1e6} MB; shrink the picture, or raise maxBytes`);
+  const problem = `${size} larger than the limit of ${maxBytes / 1e6} MB`;
+  return fail(name, message`${problem}; shrink the picture, or raise ${option("maxBytes")}`);
 }
 
 /** A URL for messages: no password, no query. */
@@ -164,6 +165,6 @@ function printable(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
-function fail(name: string, reason: string, cause?: unknown): StillmotionError {
-  return new StillmotionError("invalid-image", `image ${name}: ${reason}`, { cause });
+function fail(name: string, reason: Message, cause?: unknown): StillmotionError {
+  return new StillmotionError("invalid-image", message`image ${name}: ${reason}`, { cause });
 }

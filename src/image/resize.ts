@@ -1,5 +1,5 @@
 /** How is an image brought to another size? Byte for byte as Pillow's `Image.resize` does it. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { Image } from "./image.ts";
 import { checkImage } from "./image.ts";
 import type { ResizeFilter } from "./resize-filters.ts";
@@ -211,22 +211,21 @@ function checkOptions(image: Image, width: number, height: number, filter: strin
     if (!Number.isInteger(value) || value < 1) {
       throw new StillmotionError(
         "invalid-option",
-        `resizeImage: ${name} is ${value}, expected a whole number from 1 up`,
+        message`${inCall("resizeImage")}${option(name)} is ${value}, expected a whole number from 1 up`,
       );
     }
   }
   if (!(resizeFilters as readonly string[]).includes(filter)) {
     throw new StillmotionError(
       "invalid-option",
-      `resizeImage: filter is ${JSON.stringify(filter)}, expected one of ${resizeFilters.join(", ")}`,
+      message`${inCall("resizeImage")}${option("filter")} is ${JSON.stringify(filter)}, expected one of ${resizeFilters.join(", ")}`,
     );
   }
   const { left, top, right, bottom } = box;
   if (!(left >= 0 && top >= 0 && right <= image.width && bottom <= image.height && left < right && top < bottom)) {
     throw new StillmotionError(
       "invalid-option",
-      `resizeImage: box is (${left}, ${top}, ${right}, ${bottom}), expected a part of the ${image.width}x${image.height} ` +
-        "image with left < right and top < bottom",
+      message`${inCall("resizeImage")}${option("box")} is (${left}, ${top}, ${right}, ${bottom}), expected a part of the ${image.width}x${image.height} image with left < right and top < bottom`,
     );
   }
 }

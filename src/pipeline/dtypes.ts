@@ -1,5 +1,5 @@
 /** In which arithmetic may the UNet run, in which format is it held, and which lowering writes it so? */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../lowering/cpu-int8.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
@@ -23,7 +23,7 @@ export function resolveDtype(dtype: (typeof dtypes)[number] = "auto"): Dtype {
   if (!dtypes.includes(dtype)) {
     throw new StillmotionError(
       "unsupported",
-      `fromPretrained: dtype is ${show(dtype)}, this version computes in ${dtypes.slice(1).join(" or ")}; weights stored as fp16 or bf16 are read as they are (see variant)`,
+      message`${inCall("fromPretrained")}${option("dtype")} is ${show(dtype)}, this version computes in ${dtypes.slice(1).join(" or ")}; weights stored as fp16 or bf16 are read as they are (see ${option("variant")})`,
     );
   }
   return dtype === "auto" ? "fp32" : dtype;
@@ -37,10 +37,10 @@ export function resolveWeightStorage(
   const able: readonly WeightStorage[] = storages[dtype];
   if (storage === "auto") return able[0]!;
   if (able.includes(storage)) return storage;
-  throw new StillmotionError(
-    "unsupported",
-    `fromPretrained: weightStorage is ${show(storage)}, with dtype ${dtype} it is auto or ${able.join(", ")}${dtype === "int8" ? "; the others are for dtype fp32" : ""}`,
-  );
+  const got = message`${inCall("fromPretrained")}${option("weightStorage")} is ${show(storage)}`;
+  const others = dtype === "int8" ? message`; the others are for ${option("dtype")} fp32` : "";
+  const problem = message`${got}, with ${option("dtype")} ${dtype} it is auto or ${able.join(", ")}${others}`;
+  throw new StillmotionError("unsupported", problem);
 }
 
 export function unetLowering(dtype: Dtype, storage: WeightStorage): CreateLowering {

@@ -1,5 +1,5 @@
 /** How strongly does each frame follow the picture? Classifier-free guidance with a scale that rises over the frames. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { linspace } from "../schedulers/training-sigmas.ts";
 import type { Settings } from "./resolve-settings.ts";
 
@@ -23,8 +23,7 @@ export function assertGuidesSome(interval: GuidanceInterval | undefined, sigmas:
   if (levels.some((sigma) => isWithin(interval, sigma))) return;
   throw new StillmotionError(
     "invalid-option",
-    `generate: guidanceInterval is [${interval!.join(", ")}], but no noise level of this run lies above the first and up ` +
-      `to the second; they fall from ${shown(levels[0]!)} to ${shown(levels.at(-1)!)}`,
+    message`${inCall("generate")}${option("guidanceInterval")} is [${interval!.join(", ")}], but no noise level of this run lies above the first and up to the second; they fall from ${shown(levels[0]!)} to ${shown(levels.at(-1)!)}`,
   );
 }
 

@@ -1,5 +1,5 @@
 /** Which LoRAs does a run use? What a caller may give for them, and what is read of it. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError, workFor } from "../errors.ts";
 import type { LoraInUse } from "../weights/lora/lora.ts";
 import { parseLora } from "../weights/lora/parse-lora.ts";
 import { numberFromText } from "./option-text.ts";
@@ -25,7 +25,7 @@ export function loraFromText(text: string): { path: string; strength?: number } 
   if (/[./\\]/.test(tail)) return { path: text };
   throw new StillmotionError(
     "invalid-option",
-    `loras: the strength in ${show(text)} is ${show(tail)}, expected a number, as in ${path}:0.8`,
+    message`${option("loras")}: the strength in ${show(text)} is ${show(tail)}, expected a number, as in ${path}:0.8`,
   );
 }
 
@@ -37,15 +37,19 @@ export function loraFromText(text: string): { path: string; strength?: number } 
  */
 export async function readLoras(loras: readonly LoraSource[]): Promise<readonly LoraInUse[]> {
   if (!Array.isArray(loras)) {
-    throw new StillmotionError("invalid-option", `fromPretrained: loras is ${show(loras)}, expected a list`);
+    throw new StillmotionError("invalid-option", message`${lorasGiven} is ${show(loras)}, expected a list`);
   }
   const strengths = loras.map(checkSource);
   const inUse = [];
   for (const [index, source] of (loras as readonly LoraSource[]).entries()) {
-    inUse.push({ lora: await open(source, index), strength: strengths[index]! });
+    const lora = await workFor(lorasGiven, () => open(source, index));
+    inUse.push({ lora, strength: strengths[index]! });
   }
   return inUse;
 }
+
+/** The option, in messages. */
+export const lorasGiven = message`${inCall("fromPretrained")}${option("loras")}`;
 
 async function open(source: LoraSource, index: number) {
   if ("bytes" in source) return parseLora(source.bytes, source.name ?? `loras[${index}]`);
@@ -55,17 +59,17 @@ async function open(source: LoraSource, index: number) {
 
 /** The strength of a source that is one. */
 function checkSource(source: unknown, index: number): number {
-  const where = `fromPretrained: loras[${index}]`;
+  const where = message`${lorasGiven}[${index}]`;
   if (typeof source !== "object" || source === null) {
-    throw new StillmotionError("invalid-option", `${where} is ${show(source)}, expected { path } or { bytes }`);
+    throw new StillmotionError("invalid-option", message`${where} is ${show(source)}, expected { path } or { bytes }`);
   }
   const { path, bytes, strength = 1 } = source as { path?: unknown; bytes?: unknown; strength?: unknown };
   if (typeof path === "string" ? bytes !== undefined : !(bytes instanceof Uint8Array) || path !== undefined) {
     const got = `path ${show(path)} and bytes ${bytes instanceof Uint8Array ? "given" : show(bytes)}`;
-    throw new StillmotionError("invalid-option", `${where} has ${got}, expected a path, or the file's bytes`);
+    throw new StillmotionError("invalid-option", message`${where} has ${got}, expected a path, or the file's bytes`);
   }
   if (typeof strength !== "number" || !Number.isFinite(strength)) {
-    throw new StillmotionError("invalid-option", `${where}.strength is ${show(strength)}, expected a number`);
+    throw new StillmotionError("invalid-option", message`${where}.strength is ${show(strength)}, expected a number`);
   }
   return strength;
 }

@@ -1,5 +1,5 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
 import { conditioning, unetPart } from "../models/conditioning.ts";
 import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
@@ -86,9 +86,11 @@ export function readNetworks(
 export function latentSize({ vae }: Pick<Networks, "vae">, { width, height }: PictureSize): PictureSize {
   const size = { width: width / vae.scale, height: height / vae.scale };
   if (Number.isInteger(size.width) && Number.isInteger(size.height)) return size;
+  const [name, value] = Number.isInteger(size.width) ? (["height", height] as const) : (["width", width] as const);
+  const expected = `a multiple of ${vae.scale}: one latent pixel of this checkpoint`;
   throw new StillmotionError(
     "invalid-option",
-    `generate: the clip's size is ${width}x${height}, expected multiples of ${vae.scale}: one latent pixel of this checkpoint`,
+    message`${inCall("generate")}${option(name)} is ${value}, expected ${expected}`,
   );
 }
 

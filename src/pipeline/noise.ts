@@ -1,5 +1,5 @@
 /** Which noise goes into a run, and in which order is it drawn? The reference's: the pictures' first, the latents' second. */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { float16ToFloat32 } from "../half.ts";
 import { createGenerator, type RandomGenerator } from "../random/generator.ts";
 import { randn } from "../random/randn.ts";
@@ -22,7 +22,7 @@ export function noiseSource(seeds: Seed | readonly Seed[], clips: number): DrawN
   if (seeds.length !== clips) {
     throw new StillmotionError(
       "invalid-option",
-      `generate: seed has ${seeds.length} entries, expected one for all clips or ${clips}, one for each clip`,
+      message`${inCall("generate")}${option("seed")} has ${seeds.length} entries, expected one for all clips or ${clips}, one for each clip`,
     );
   }
   const generators = (seeds as readonly Seed[]).map(createGenerator);

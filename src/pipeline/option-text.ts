@@ -1,5 +1,6 @@
 /** How do options look in words? What each takes, and which value a text stands for. */
 import { z } from "zod";
+import { exactInteger } from "../json-integers.ts";
 import { generateSchema, type OptionName } from "./options.ts";
 
 /** What an option takes, in words, from its schema: "a whole number from 1 to 1000". */
@@ -30,14 +31,14 @@ function kindOf(schema: z.core.JSONSchema._JSONSchema): { isList: boolean; isSca
 export function numberFromText(text: string): number | bigint | string {
   const trimmed = text.trim();
   if (/^[+-]?\d+$/.test(trimmed)) {
-    const value = BigInt(trimmed.replace(/^\+/, ""));
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+    return exactInteger(BigInt(trimmed.replace(/^\+/, "")));
   }
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed) ? Number(trimmed) : text;
 }
 
 function expectation(schema: z.core.JSONSchema._JSONSchema): string {
   if (typeof schema === "boolean") return "anything";
+  if (schema.description !== undefined) return schema.description;
   if (schema.anyOf) return [...new Set(schema.anyOf.map(expectation))].join(" or ");
   if (schema.enum) return schema.enum.join(", ");
   if (schema.prefixItems) {
@@ -48,7 +49,7 @@ function expectation(schema: z.core.JSONSchema._JSONSchema): string {
     return `a list of ${schema.minItems ?? 0} or more, each ${expectation(schema.items as z.core.JSONSchema._JSONSchema)}`;
   }
   const kind = schema.type === "integer" ? "a whole number" : schema.type === "number" ? "a number" : undefined;
-  if (!kind) return schema.description ?? "a whole number";
+  if (!kind) return "anything";
   const isBounded = schema.minimum !== undefined && Math.abs(schema.minimum) < Number.MAX_SAFE_INTEGER;
   const range = isBounded
     ? schema.maximum === undefined || schema.maximum >= Number.MAX_SAFE_INTEGER

@@ -37,13 +37,15 @@ export const prices = {
 const presentations = z.registry<OptionPresentation>();
 
 const size = () => z.int().multipleOf(8).min(16).max(8192);
-const seed = z.union([
-  z.int(),
-  z
-    .bigint()
-    .min(-(2n ** 63n))
-    .max(2n ** 64n - 1n),
-]);
+const seed = z
+  .union([
+    z.int(),
+    z
+      .bigint()
+      .min(-(2n ** 63n))
+      .max(2n ** 64n - 1n),
+  ])
+  .describe("a whole number from -2^63 to 2^64-1");
 const floatTensor = z
   .custom<FloatTensor>(isFloatTensor)
   .describe("a float32 tensor { dtype, shape, data } whose data fills its shape");

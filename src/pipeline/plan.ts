@@ -1,4 +1,5 @@
 /** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
+import { type Message, messageText } from "../errors.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
@@ -35,6 +36,8 @@ export interface Plan {
   readonly availableBytes: number;
   /** Where that is less than the peak: the smallest change that would fit. `generate` would refuse the run. */
   readonly advice?: string;
+  /** The advice with its options as data, as the `said` of an error. */
+  readonly adviceSaid?: Message;
   /** All stages, loading included. */
   readonly seconds: number;
   /** The most that decoding sets aside at a time, in memory where it is little, else in the scratch folder. */
@@ -70,7 +73,7 @@ export function planRun(
   networks: Networks,
   run: PlannedRun,
   speeds: Speeds,
-  { heldBytes, ...memory }: { heldBytes: number; availableBytes: number; advice?: string },
+  { heldBytes, availableBytes, advice }: { heldBytes: number; availableBytes: number; advice?: Message | undefined },
 ): Plan {
   const { settings, images, offload, dtype, weightStorage, evaluations, outputType } = run;
   const stages = stageMemory(networks, run).map(({ stage, bytes }): StagePlan => {
@@ -89,7 +92,8 @@ export function planRun(
   return {
     stages,
     peakBytes: Math.max(...stages.map(({ peakBytes }) => peakBytes)),
-    ...memory,
+    availableBytes,
+    ...(advice !== undefined && { advice: messageText(advice), adviceSaid: advice }),
     seconds: stages.reduce((total, stage) => total + stage.loadSeconds + stage.runSeconds, 0),
     scratchBytes: outputType === "latents" ? 0 : setAsideBytes(networks, settings),
     clips: images * settings.numVideosPerPrompt,

@@ -1,5 +1,5 @@
 /** Which settings were published with a checkpoint, and how is a published checkpoint recognised? */
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { UnetConfig } from "../models/unet.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import type { GenerateSettings } from "./options.ts";
@@ -69,7 +69,7 @@ export function presetOf(
     const known = published.map(({ name }) => name).join(", ");
     throw new StillmotionError(
       "invalid-option",
-      `fromPretrained: preset is official, but ${checkpoint.folder} is none of ${known}, by its name or its widths, and has no preset.json; leave the preset out, or take diffusers`,
+      message`${inCall("fromPretrained")}${option("preset")} is official, but ${checkpoint.folder} is none of ${known}, by its name or its widths, and has no preset.json; leave the preset out, or take diffusers`,
     );
   }
   return { name: "diffusers", settings: {} };

@@ -1,6 +1,6 @@
 /** Which settings are in force for a call? The caller's, else the preset's, else the checkpoint's and the defaults. */
 import { byteSizeForms, bytesFromText } from "../byte-sizes.ts";
-import { StillmotionError } from "../errors.ts";
+import { inCall, type Message, message, option, StillmotionError } from "../errors.ts";
 import { randomSeed } from "../random/generator.ts";
 import type { FloatTensor } from "../tensor.ts";
 import type { DenoiseStep } from "./denoise.ts";
@@ -48,10 +48,10 @@ const outputTypes: Readonly<Record<string, OutputType>> = {
 export type OnStep = (step: DenoiseStep) => FloatTensor | undefined | void | Promise<FloatTensor | undefined | void>;
 
 /** What Python's call has and ours does otherwise: what to write instead. */
-const elsewhere: Readonly<Record<string, string>> = {
-  generator: "seed: 42 takes the place of torch.manual_seed(42), a list of seeds that of a list of generators",
-  callbackOnStepEnd: "onStep receives { step, steps, sigma, timestep, latents } and may return other latents",
-  callbackOnStepEndTensorInputs: "onStep always receives the latents",
+const elsewhere: Readonly<Record<string, Message>> = {
+  generator: message`${option("seed")}: 42 takes the place of torch.manual_seed(42), a list of seeds that of a list of generators`,
+  callbackOnStepEnd: message`${option("onStep")} receives { step, steps, sigma, timestep, latents } and may return other latents`,
+  callbackOnStepEndTensorInputs: message`${option("onStep")} always receives the latents`,
   returnDict: "generate always gives an object with frames, latents and settings",
 };
 
@@ -75,7 +75,8 @@ export function resolveSettings(
 ): ResolvedOptions {
   const { outputType = "images", signal, onStep, maxMemory, ...rest } = camelCaseKeys("generate", given);
   for (const [name, mend] of Object.entries(elsewhere)) {
-    if (name in rest) throw new StillmotionError("invalid-option", `generate: ${name} is Python's; ${mend}`);
+    if (!(name in rest)) continue;
+    throw new StillmotionError("invalid-option", message`${inCall("generate")}${option(name)} is Python's; ${mend}`);
   }
   const output = Object.hasOwn(outputTypes, String(outputType)) ? outputTypes[String(outputType)] : undefined;
   if (!output) throw wrongType("outputType", outputType, `one of ${Object.keys(outputTypes).join(", ")}`);
@@ -129,5 +130,6 @@ function bytesOf(maxMemory: unknown): number {
 }
 
 function wrongType(name: string, got: unknown, expected: string): StillmotionError {
-  return new StillmotionError("invalid-option", `generate: ${name} is ${show(got)}, expected ${expected}`);
+  const problem = message`${inCall("generate")}${option(name)} is ${show(got)}, expected ${expected}`;
+  return new StillmotionError("invalid-option", problem);
 }

@@ -1,7 +1,7 @@
 /** Does a run fit into memory, and if not, what would? */
 import { bytesText } from "../byte-sizes.ts";
 import type { Engine } from "../engine/engine.ts";
-import { isOutOfMemory, StillmotionError } from "../errors.ts";
+import { inCall, isOutOfMemory, type Message, message, option, StillmotionError } from "../errors.ts";
 import { peakMemory, type Run, stageMemory } from "./memory.ts";
 import type { Networks } from "./networks.ts";
 import type { Settings } from "./resolve-settings.ts";
@@ -11,7 +11,7 @@ import { type SmallerNetworks, smallerChunks, suggestion } from "./suggestion.ts
 /** The memory that a run may take, and where the bound comes from. */
 export interface Room {
   readonly bytes: number;
-  readonly words: string;
+  readonly words: Message;
 }
 
 /**
@@ -30,7 +30,8 @@ export function roomFor(engine: Engine, sessions: Sessions, maxMemoryBytes: numb
   const allowed = maxMemoryBytes - (engine.residentMemoryBytes() - keptBytes + promisedBytes);
   if (allowed > free) return isFree;
   const left = `${bytesText(maxMemoryBytes)} leaves ${bytesText(Math.max(0, allowed))}`;
-  return { bytes: allowed, words: `maxMemory ${left} beside what the process holds${besides("and")}` };
+  const words = message`${option("maxMemory")} ${left} beside what the process holds${besides("and")}`;
+  return { bytes: allowed, words };
 }
 
 /**
@@ -48,11 +49,9 @@ export function assertFitsInMemory(
   const needed = peakMemory(networks, run);
   if (needed.bytes <= room.bytes) return;
   const { numFrames, width, height } = run.settings;
-  throw new StillmotionError(
-    "out-of-memory",
-    `generate: the ${needed.stage} needs about ${bytesText(needed.bytes)} for ${numFrames} frames of ` +
-      `${width}x${height}, ${room.words}; ${suggestion(room.bytes, networks, run, smaller)}`,
-  );
+  const need = `the ${needed.stage} needs about ${bytesText(needed.bytes)} for ${numFrames} frames of ${width}x${height}`;
+  const mend = suggestion(room.bytes, networks, run, smaller);
+  throw new StillmotionError("out-of-memory", message`${inCall("generate")}${need}, ${room.words}; ${mend}`);
 }
 
 /**
@@ -68,11 +67,10 @@ export function whereMemoryRanOut(
 ): unknown {
   if (!isOutOfMemory(error)) return error;
   const bytes = Math.min(room.bytes, peakMemory(networks, run).bytes - 1);
-  const { message } = error as Error;
+  const said = error instanceof StillmotionError ? error.said : (error as Error).message;
   const mend = suggestion(bytes, networks, run, smaller);
-  return new StillmotionError("out-of-memory", `generate: memory ran out (${message}); ${room.words}; ${mend}`, {
-    cause: error,
-  });
+  const problem = message`${inCall("generate")}memory ran out (${said}); ${room.words}; ${mend}`;
+  return new StillmotionError("out-of-memory", problem, { cause: error });
 }
 
 /** What the process may grow by from when settings are chosen until the run is checked, with other graphs written. */

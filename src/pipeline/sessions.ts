@@ -1,6 +1,6 @@
 /** How long does a loaded network stay? Until its stage is over, or for the next call of the pipeline as well. */
 import type { Engine, Model, Session, Workspace } from "../engine/engine.ts";
-import { StillmotionError } from "../errors.ts";
+import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
 
@@ -40,7 +40,7 @@ export function createSessions(engine: Engine, offload: Offload): Sessions {
   if (!offloads.includes(offload)) {
     throw new StillmotionError(
       "invalid-option",
-      `fromPretrained: offload is ${JSON.stringify(offload)}, expected ${offloads.join(" or ")}`,
+      message`${inCall("fromPretrained")}${option("offload")} is ${JSON.stringify(offload)}, expected ${offloads.join(" or ")}`,
     );
   }
   return offload === "model" ? releaseAfterUse(engine) : keepLoaded(engine);

@@ -1,6 +1,6 @@
 /** How does a picture become a clip? The pipeline: encode the picture, denoise, decode. */
 import type { Engine } from "../engine/engine.ts";
-import { StillmotionError, throwIfAborted, untilAborted } from "../errors.ts";
+import { inCall, message, option, StillmotionError, throwIfAborted, untilAborted, workFor } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
 import { checkImage, type Image } from "../image/image.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
@@ -23,7 +23,7 @@ import {
   type weightStorages,
 } from "./dtypes.ts";
 import { evaluateUnet, withUnets } from "./evaluate-unet.ts";
-import { type LoraSource, readLoras } from "./loras.ts";
+import { type LoraSource, lorasGiven, readLoras } from "./loras.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
@@ -180,8 +180,11 @@ export class StableVideoDiffusionPipeline {
     const networksIn = (dtype: Dtype, storage: WeightStorage) =>
       readNetworks(checkpoint, lowering, unetLowering(dtype, storage));
     this.#networks = networksIn(this.dtype, this.weightStorage);
-    const stored = { words: 'weightStorage "stored"', networks: () => networksIn("fp32", "stored") };
-    const inInt8 = { words: 'dtype "int8"', networks: () => networksIn("int8", "int8") };
+    const stored = {
+      words: message`${option("weightStorage")} "stored"`,
+      networks: () => networksIn("fp32", "stored"),
+    };
+    const inInt8 = { words: message`${option("dtype")} "int8"`, networks: () => networksIn("int8", "int8") };
     const smaller = { fp32: [stored, inInt8], stored: [inInt8], int8: [] };
     this.#smaller = smaller[this.weightStorage];
     checkTensors(this.#networks);
@@ -222,7 +225,7 @@ export class StableVideoDiffusionPipeline {
     if (unknownName !== undefined) {
       throw new StillmotionError(
         "invalid-option",
-        `fromPretrained: ${unknownName} is not an option; the options are variant, dtype, weightStorage, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, offload, onProgress`,
+        message`${inCall("fromPretrained")}${option(unknownName)} is not an option; the options are variant, dtype, weightStorage, device, threads, libraryPath, scratchFolder, unet, loras, preset, hub, offload, onProgress`,
       );
     }
     checkChoice("preset", preset, presetNames);
@@ -233,13 +236,17 @@ export class StableVideoDiffusionPipeline {
     const { resolveModel } = await import("../hub/resolve-model.ts");
     const { openUnetFile } = await import("../weights/single-file/unet-file.ts");
     // What can be wrong here comes before what may have to be downloaded.
-    const otherUnet = unet === undefined ? undefined : await openUnetFile(unet);
+    const unetGiven = message`${inCall("fromPretrained")}${option("unet")}`;
+    const otherUnet = unet === undefined ? undefined : await workFor(unetGiven, () => openUnetFile(unet));
     const lorasInUse = loras === undefined ? [] : await readLoras(loras);
     const engine = await createNodeEngine({ device, threads, libraryPath, scratchFolder });
     try {
       const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
-      if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
+      if (lorasInUse.length > 0) {
+        const unet = await workFor(lorasGiven, () => withLoras(checkpoint.unet, lorasInUse));
+        checkpoint = { ...checkpoint, unet };
+      }
       return new StableVideoDiffusionPipeline(checkpoint, engine, {
         onProgress,
         preset,
@@ -320,14 +327,14 @@ export class StableVideoDiffusionPipeline {
     if (resolved.maxMemoryBytes !== undefined) assertFitsInMemory(room, this.#networks, run, this.#smaller);
     const heldBytes = this.#engine.residentMemoryBytes() - this.#sessions.keptBytes();
     const isRefused = peakMemory(this.#networks, run).bytes > room.bytes;
-    const advice = isRefused ? { advice: suggestion(room.bytes, this.#networks, run, this.#smaller) } : {};
+    const advice = isRefused ? suggestion(room.bytes, this.#networks, run, this.#smaller) : undefined;
     // Calls share it, so that none of them may end it for the others.
     this.#speeds ??= calibrate(this.#engine, this.dtype === "int8" ? kindsOfWork : fp32Work).catch((error) => {
       this.#speeds = undefined;
       throw error;
     });
     const speeds = await untilAborted(this.#speeds, signal);
-    return planRun(this.#networks, run, speeds, { heldBytes, availableBytes: heldBytes + room.bytes, ...advice });
+    return planRun(this.#networks, run, speeds, { heldBytes, availableBytes: heldBytes + room.bytes, advice });
   }
 
   /**
@@ -351,10 +358,9 @@ export class StableVideoDiffusionPipeline {
     const clips = images * settings.numVideosPerPrompt;
     const shape = [clips, settings.numFrames, this.#networks.vae.latentChannels, height, width];
     if (!latents || sameShape(latents.shape, shape)) return;
-    throw new StillmotionError(
-      "invalid-option",
-      `generate: latents has shape [${latents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
-    );
+    const got = message`${inCall("generate")}${option("latents")} has shape [${latents.shape.join(", ")}]`;
+    const axes = "clips, frames, channels, height and width of the latents";
+    throw new StillmotionError("invalid-option", message`${got}, expected [${shape.join(", ")}]: ${axes}`);
   }
 
   #resolve(options: object, images: number): ResolvedOptions {
@@ -434,7 +440,7 @@ export class StableVideoDiffusionPipeline {
           const got = isFloatTensor(replaced) ? `latents of shape [${replaced.shape}]` : typeof replaced;
           throw new StillmotionError(
             "invalid-option",
-            `generate: onStep returned ${got}, expected nothing or a float32 tensor of shape [${shape}]`,
+            message`${inCall("generate")}${option("onStep")} returned ${got}, expected nothing or a float32 tensor of shape [${String(shape)}]`,
           );
         }
         turn = await steps.next(replaced);
@@ -451,7 +457,7 @@ function imageCount(image: Image | readonly Image[] | number): number {
   if (Number.isSafeInteger(count) && count > 0) return count;
   throw new StillmotionError(
     "invalid-option",
-    `plan: image is ${show(image)}, expected pictures, or how many: 1 or more`,
+    message`${inCall("plan")}image is ${show(image)}, expected pictures, or how many: 1 or more`,
   );
 }
 
@@ -459,7 +465,7 @@ function checkChoice(name: string, given: string | undefined, choices: readonly 
   if (given === undefined || choices.includes(given)) return;
   throw new StillmotionError(
     "invalid-option",
-    `fromPretrained: ${name} is ${JSON.stringify(given)}, expected ${choices.join(" or ")}`,
+    message`${inCall("fromPretrained")}${option(name)} is ${JSON.stringify(given)}, expected ${choices.join(" or ")}`,
   );
 }
 

@@ -1,4 +1,5 @@
 /** Which change of a run would fit into memory? The smallest: how a clip is computed first, then how large it is. */
+import { type Message, message, option } from "../errors.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { type Networks, unetsOf } from "./networks.ts";
@@ -6,7 +7,7 @@ import type { Settings } from "./resolve-settings.ts";
 
 /** A change of a run, and what it is called. */
 interface Change {
-  readonly words: string;
+  readonly words: Message;
   readonly settings?: Partial<Settings>;
   readonly offload?: Run["offload"];
 }
@@ -14,7 +15,7 @@ interface Change {
 /** The same networks with a UNet whose weights take less memory. */
 export interface SmallerNetworks {
   /** The options of `fromPretrained` that give them. */
-  readonly words: string;
+  readonly words: Message;
   readonly networks: () => Networks;
 }
 
@@ -24,19 +25,26 @@ export function suggestion(
   networks: Networks,
   run: Run,
   smaller: readonly SmallerNetworks[],
-): string {
+): Message {
   const fits = ({ settings = {}, offload = run.offload }: Omit<Change, "words">, of = networks) =>
     peakMemory(of, { ...run, offload, settings: { ...run.settings, ...settings } }).bytes <= roomBytes;
-  for (const change of otherWays(run)) if (fits(change)) return `${change.words} would fit`;
+  for (const change of otherWays(run)) if (fits(change)) return message`${change.words} would fit`;
   if (mayFitInSmaller(roomBytes, networks, run)) {
     for (const { words, networks } of smaller) {
-      if (fits({}, networks())) return `${words} would fit`;
-      if (fits({ settings: { decodeChunkSize: 1 } }, networks())) return `${words} with decodeChunkSize 1 would fit`;
+      if (fits({}, networks())) return message`${words} would fit`;
+      if (fits({ settings: { decodeChunkSize: 1 } }, networks()))
+        return message`${words} with ${chunksOf(1)} would fit`;
     }
   }
-  if (run.settings.cacheInterval > 1 && fits({ settings: { cacheInterval: 1 } })) return "cacheInterval 1 would fit";
-  for (const change of smallerClips(run.settings)) if (fits(change)) return `${change.words} would fit`;
+  if (run.settings.cacheInterval > 1 && fits({ settings: { cacheInterval: 1 } })) {
+    return message`${option("cacheInterval")} 1 would fit`;
+  }
+  for (const change of smallerClips(run.settings)) if (fits(change)) return message`${change.words} would fit`;
   return "no smaller clip would fit either; free some memory or use a smaller checkpoint";
+}
+
+function chunksOf(frames: number): Message {
+  return message`${option("decodeChunkSize")} ${frames}`;
 }
 
 /** To write a graph only to find out takes seconds where it is far too large. */
@@ -48,9 +56,9 @@ function mayFitInSmaller(roomBytes: number, networks: Networks, run: Run): boole
 
 function* otherWays({ settings, offload }: Run): Generator<Change> {
   for (const decodeChunkSize of smallerChunks(settings)) {
-    yield { words: `decodeChunkSize ${decodeChunkSize}`, settings: { decodeChunkSize } };
+    yield { words: chunksOf(decodeChunkSize), settings: { decodeChunkSize } };
   }
-  if (offload === "none") yield { words: 'offload "model"', offload: "model" };
+  if (offload === "none") yield { words: message`${option("offload")} "model"`, offload: "model" };
 }
 
 /** Half the chunk, a quarter ... 1. */
@@ -63,10 +71,10 @@ function* smallerClips(settings: Settings): Generator<Change> {
     const smaller = { width: scaled(settings.width, share), height: scaled(settings.height, share) };
     const size = `${smaller.width}x${smaller.height}`;
     yield { words: size, settings: smaller };
-    yield { words: `${size} with decodeChunkSize 1`, settings: { ...smaller, decodeChunkSize: 1 } };
+    yield { words: message`${size} with ${chunksOf(1)}`, settings: { ...smaller, decodeChunkSize: 1 } };
     const numFrames = Math.ceil(settings.numFrames * share);
     const shorter = { ...smaller, numFrames, decodeChunkSize: 1 };
-    yield { words: `${numFrames} frames of ${size} with decodeChunkSize 1`, settings: shorter };
+    yield { words: message`${numFrames} frames of ${size} with ${chunksOf(1)}`, settings: shorter };
   }
 }
 

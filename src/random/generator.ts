@@ -1,5 +1,5 @@
 /** What is a seed, and what does it start? Generators with the stream of torch's CPU generator. */
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 import { mersenneTwister } from "./mersenne-twister.ts";
 
 /** A stream of random bits with a memory: each draw continues where the last one ended. */
@@ -40,11 +40,12 @@ function checkSeed(seed: number | bigint): void {
     throw new StillmotionError(
       "invalid-option",
       typeof seed === "number"
-        ? `seed: got ${seed}, expected a whole number that a JavaScript number holds exactly; ${mend}`
-        : `seed: got ${typeof seed}, expected a whole number or a bigint`,
+        ? message`${option("seed")}: got ${seed}, expected a whole number that a JavaScript number holds exactly; ${mend}`
+        : message`${option("seed")}: got ${typeof seed}, expected a whole number or a bigint`,
     );
   }
   if (BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed) && BigInt.asIntN(64, BigInt(seed)) !== BigInt(seed)) {
-    throw new StillmotionError("invalid-option", `seed: got ${seed}, expected -2^63..2^64-1; use a smaller one`);
+    const problem = message`${option("seed")}: got ${String(seed)}, expected -2^63..2^64-1; use a smaller one`;
+    throw new StillmotionError("invalid-option", problem);
   }
 }

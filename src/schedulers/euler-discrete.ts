@@ -4,7 +4,7 @@
  * Follows `set_timesteps` of diffusers 0.42.1 schedulers/scheduling_euler_discrete.py, in its order of float32 and float64
  * operations.
  */
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { alignYourStepsSigmas } from "./align-your-steps.ts";
 import { animateLcmSigmas } from "./animate-lcm.ts";
 import type { EulerDiscreteConfig } from "./euler-discrete-config.ts";
@@ -101,7 +101,7 @@ function checkedSteps(steps: number | undefined): number {
   if (steps !== undefined && Number.isSafeInteger(steps) && steps >= 1) return steps;
   throw new StillmotionError(
     "invalid-option",
-    `numInferenceSteps: ${steps} was given, expected a whole number from 1 on`,
+    message`${option("numInferenceSteps")}: ${String(steps)} was given, expected a whole number from 1 on`,
   );
 }
 
@@ -124,14 +124,14 @@ function configuredLevels(config: EulerDiscreteConfig, training: Float32Array, s
 }
 
 function customLevels(training: Float32Array, given: readonly number[], steps: number | undefined): Levels {
-  const refuse = (problem: string) => {
-    throw new StillmotionError("invalid-option", `sigmas: ${problem}`);
+  const refuse = (problem: Message) => {
+    throw new StillmotionError("invalid-option", message`${option("sigmas")}: ${problem}`);
   };
   if (given.length < 2)
     refuse(`${given.length} given, expected at least two levels, falling, such as 700, 15.9, 0.98, 0`);
   if (steps !== undefined && steps !== given.length - 1) {
     refuse(
-      `${given.length} levels make ${given.length - 1} steps, but numInferenceSteps is ${steps}; leave one of them out`,
+      message`${given.length} levels make ${given.length - 1} steps, but ${option("numInferenceSteps")} is ${steps}; leave one of them out`,
     );
   }
   const sigmas = Float32Array.from(given);

@@ -1,6 +1,6 @@
 /** How does a clip become a file? The extension picks the format. */
 import { extname } from "node:path";
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { type ClipData, type ClipFormat, clipFormats } from "./clip.ts";
 import { encodeClipSafetensors } from "./clip-safetensors.ts";
@@ -43,7 +43,8 @@ export async function exportToVideo(
 ): Promise<string[]> {
   const format = await checkOutput(path, options);
   if (options.quality !== undefined && format !== "mp4" && format !== "webp") {
-    throw new StillmotionError("invalid-option", `quality: ${format} has no quality to choose; leave it out`);
+    const problem = message`${option("quality")}: ${format} has no quality to choose; leave it out`;
+    throw new StillmotionError("invalid-option", problem);
   }
   const data: ClipData = isFrames(clip) ? { frames: clip } : clip;
   const files = await encode(data, path, format, options);
@@ -102,7 +103,7 @@ function knownFormat(format: string): ClipFormat {
   if (known) return known;
   throw new StillmotionError(
     "invalid-option",
-    `format: got ${String(format)}, expected one of ${clipFormats.join(", ")}`,
+    message`${option("format")}: got ${String(format)}, expected one of ${clipFormats.join(", ")}`,
   );
 }
 

@@ -1,5 +1,5 @@
 /** Which frame rates can a format hold, and how long is each frame shown? */
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 import { type ClipFormat, defaultFps } from "./clip.ts";
 
 /** Frames a second that a format can store and that players show as stored. */
@@ -29,13 +29,14 @@ const fpsLimits: Readonly<Record<ClipFormat, FpsLimits>> = {
 export function checkedFps(fps: number | undefined, format: ClipFormat): number {
   const value = fps ?? defaultFps;
   if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) {
-    throw new StillmotionError("invalid-option", `fps: got ${String(value)}, expected a number above 0`);
+    const problem = message`${option("fps")}: got ${String(value)}, expected a number above 0`;
+    throw new StillmotionError("invalid-option", problem);
   }
   const { lowest, highest, mend } = fpsLimits[format];
   if (value < lowest || value > highest) {
     throw new StillmotionError(
       "invalid-option",
-      `fps: got ${value}, expected ${lowest} to ${highest} for .${format}; ${mend}`,
+      message`${option("fps")}: got ${value}, expected ${lowest} to ${highest} for .${format}; ${mend}`,
     );
   }
   return value;

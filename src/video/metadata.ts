@@ -1,5 +1,6 @@
 /** How do settings travel inside a file? As one line of JSON in ASCII, the same in every format. */
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
+import { integerToJson } from "../json-integers.ts";
 
 /** What stillmotion stores in a file. */
 export interface StoredSettings {
@@ -23,7 +24,7 @@ export function settingsToText(
 ): string {
   const settings: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(metadata ?? {})) {
-    if (value !== undefined) settings[name] = jsonValue(value, `metadata.${name}`);
+    if (value !== undefined) settings[name] = jsonValue(value, `.${name}`);
   }
   const json = JSON.stringify({ stillmotion: settings, fps, frames });
   return json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -47,7 +48,7 @@ export function settingsFromText(text: string | undefined): StoredSettings | und
 function jsonValue(value: unknown, path: string): unknown {
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
+  if (typeof value === "bigint") return integerToJson(value);
   if (Array.isArray(value)) return value.map((item, index) => jsonValue(item, `${path}[${index}]`));
   if (isPlainObject(value)) {
     const entries = Object.entries(value).filter(([, item]) => item !== undefined);
@@ -57,7 +58,7 @@ function jsonValue(value: unknown, path: string): unknown {
     typeof value === "number" ? String(value) : typeof value === "object" ? "an object of a class" : typeof value;
   throw new StillmotionError(
     "invalid-option",
-    `${path}: got ${got}, expected what JSON can hold (text, finite numbers, true, false, null, lists, plain objects)`,
+    message`${option("metadata")}${path}: got ${got}, expected what JSON can hold (text, finite numbers, true, false, null, lists, plain objects)`,
   );
 }
 

@@ -1,5 +1,5 @@
 /** How much may a lossy format lose? One scale for all of them. */
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 
 /** The quality, 1 (smallest file) to 100 (best picture), checked. */
 export function checkedQuality(quality: number | undefined, fallback: number): number {
@@ -7,7 +7,7 @@ export function checkedQuality(quality: number | undefined, fallback: number): n
   if (!Number.isInteger(value) || value < 1 || value > 100) {
     throw new StillmotionError(
       "invalid-option",
-      `quality: got ${String(value)}, expected a whole number from 1 to 100`,
+      message`${option("quality")}: got ${String(value)}, expected a whole number from 1 to 100`,
     );
   }
   return value;

@@ -1,7 +1,7 @@
 /** What does a checkpoint hold? Configurations and tensor locations are read and checked, the weights stay in their files. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { readShardedWeights, readSingleWeights } from "./component-weights.ts";
 import { fileSystemReason, isMissing } from "./file-system-errors.ts";
 import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
@@ -10,7 +10,7 @@ import { printable } from "./printable.ts";
 import { openSingleFile } from "./single-file/open-file.ts";
 import { replaceUnet } from "./single-file/unet-file.ts";
 import type { Checkpoint, Component, JsonObject } from "./types.ts";
-import { chooseWeightsFile, variantsIn, weightsNamings } from "./weights-files.ts";
+import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "./weights-files.ts";
 
 /** The classes that a checkpoint must be made of, by their names in `model_index.json`. */
 const classNames = {
@@ -48,8 +48,8 @@ export async function openCheckpoint(
     const checkpoint = await openSingleFile(path);
     return unet ? replaceUnet(checkpoint, unet) : checkpoint;
   }
-  const problem = `a single file has no variants, got "${printable(variant)}"; leave the variant out`;
-  throw new StillmotionError("invalid-option", `${path}: ${problem}`);
+  const problem = message`a single file has no variants, got "${printable(variant)}"; ${leaveVariantOut}`;
+  throw new StillmotionError("invalid-option", message`${path}: ${problem}`);
 }
 
 async function openFolder(
@@ -132,8 +132,8 @@ function checkVariant(
   }
   if (found.has(variant)) return;
   found.delete("");
-  const advice = found.size === 0 ? "leave the variant out" : `it has ${[...found].sort().join(", ")}`;
-  refuse(folder, `has no weights of the variant "${printable(variant)}"; ${advice}`);
+  const advice = found.size === 0 ? leaveVariantOut : `it has ${[...found].sort().join(", ")}`;
+  refuse(folder, message`has no weights of the variant "${printable(variant)}"; ${advice}`);
 }
 
 /** @param fileNames see {@link listComponent} */
@@ -159,6 +159,6 @@ async function readConfig(checkpointFolder: string, name: Component["name"]): Pr
   return refuse(path, `is of class ${printable(String(ownName))}, expected ${className}`);
 }
 
-function refuse(where: string, problem: string): never {
-  throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
+function refuse(where: string, problem: Message): never {
+  throw new StillmotionError("invalid-checkpoint", message`${where}: ${problem}`);
 }

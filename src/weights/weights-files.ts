@@ -1,5 +1,5 @@
 /** Which files hold the weights of one component? File names tell the variant (`fp16` …) and whether they are sharded. */
-import { StillmotionError } from "../errors.ts";
+import { message, option, StillmotionError } from "../errors.ts";
 import { refusePickle } from "./safetensors-header.ts";
 import type { Component } from "./types.ts";
 
@@ -47,6 +47,9 @@ export function variantsIn(fileNames: readonly string[], stem: string): Readonly
   return variants;
 }
 
+/** What mends a variant that is not there. */
+export const leaveVariantOut = message`leave the ${option("variant")} out`;
+
 /**
  * The file to read: the weights themselves, or the index of their shards.
  *
@@ -70,7 +73,8 @@ export function chooseWeightsFile(
   if (!files) {
     const given =
       variant === undefined ? "no plain weights" : `neither weights of the variant "${variant}" nor plain ones`;
-    const problem = `${folder}: has ${given}; give one of its variants: ${[...variants.keys()].join(", ")}`;
+    const names = [...variants.keys()].join(", ");
+    const problem = message`${folder}: has ${given}; choose the ${option("variant")}: ${names}`;
     throw new StillmotionError("invalid-checkpoint", problem);
   }
   const other = preferred === "single" ? "index" : "single";

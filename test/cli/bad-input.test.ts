@@ -40,7 +40,7 @@ it.each([
   ["--motion-bucket-id -1", usage, "--motion-bucket-id is -1, expected a number from 0 to 1023"],
   ["--noise-aug-strength 11", usage, "--noise-aug-strength is 11, expected a number from 0 to 10"],
   ["--max-guidance-scale 101", usage, "--max-guidance-scale is 101, expected a number from 0 to 100"],
-  ["--seed 1.5", usage, "--seed is 1.5, expected a whole number or a list"],
+  ["--seed 1.5", usage, "--seed is 1.5, expected a whole number from -2^63 to 2^64-1 or a list"],
   ["--seed 1,2", usage, "--seed has 2 entries, expected one for all clips or 1, one for each clip"],
   ["--sigmas 1,2", usage, "--sigmas: number 2 is 2 after 1, expected each smaller than the one before"],
   ["--fit zoom", usage, '--fit is "zoom", expected stretch, crop, pad'],
@@ -151,7 +151,9 @@ it("gives errors as events, and as text with a stack where that is asked for", a
   const asEvent = await stillmotionHere([...args, "--json"]);
   expect(asEvent).toMatchObject({ code: usage, stderr: "" });
   const message = "--steps is 0, expected a whole number from 1 to 1000";
-  expect(jsonLines(asEvent.stdout)).toEqual([{ event: "error", code: "invalid-option", message }]);
+  expect(jsonLines(asEvent.stdout)).toEqual([
+    { event: "error", code: "invalid-option", message, option: "numInferenceSteps", flag: "--steps" },
+  ]);
   const unknown = await stillmotionHere(["generate", picture, "--jsn", "--json"]);
   expect(jsonLines(unknown.stdout)).toMatchObject([{ event: "error", code: "usage" }]);
 

@@ -3,25 +3,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bytesText } from "../../src/byte-sizes.ts";
 import { chooseFit } from "../../src/cli/choose-fit.ts";
-import { withFlags } from "../../src/cli/errors.ts";
 import { outputPaths } from "../../src/cli/outputs.ts";
 import { readLatents } from "../../src/cli/read-latents.ts";
 import { settingFlags, settingsFromFlags } from "../../src/cli/setting-flags.ts";
 import { secondsText } from "../../src/cli/units.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
 import { scratchFolder } from "./command.ts";
-
-it.each([
-  ["generate: numInferenceSteps is 0, expected 1", "--steps is 0, expected 1"],
-  ["generate: width is 9\ngenerate: fps is 0", "--width is 9\n--fps is 0"],
-  ["sigmas: number 2 is 2", "--sigmas: number 2 is 2"],
-  ["20.4 GB are free; decodeChunkSize 4 would fit", "20.4 GB are free; --decode-chunk-size 4 would fit"],
-  ["fromPretrained: dtype is 7 (see variant)", "--dtype is 7 (see --variant)"],
-  ["image photo.jpg: width of it is odd", "image photo.jpg: width of it is odd"],
-  ["the width is odd", "the width is odd"],
-])("%j reads %j on the command line", (message, shown) => {
-  expect(withFlags(message)).toBe(shown);
-});
 
 describe("settingsFromFlags", () => {
   it("turns text into what the schema wants, or leaves what it cannot read", () => {

@@ -48,7 +48,10 @@ describe("bad values", () => {
       { sigmas: [1] },
       "generate: sigmas is [1], expected karras, ays or a list of 2 or more, each a number of 0 or more",
     ],
-    [{ seed: 1.5 }, "generate: seed is 1.5, expected a whole number or a list of 1 or more, each a whole number"],
+    [
+      { seed: 1.5 },
+      "generate: seed is 1.5, expected a whole number from -2^63 to 2^64-1 or a list of 1 or more, each a whole number from -2^63 to 2^64-1",
+    ],
     [
       { latents: [1, 2] },
       "generate: latents is [1,2], expected a float32 tensor { dtype, shape, data } whose data fills its shape",

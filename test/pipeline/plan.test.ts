@@ -1,6 +1,7 @@
 /** What does a plan say of a run, and what is chosen where memory is bounded? */
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { textWithFlags } from "../../src/cli/errors.ts";
 import { createImage, type Image } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { decoderSegments } from "../../src/pipeline/decode.ts";
@@ -110,7 +111,8 @@ describe("a plan", { timeout: 60_000 }, () => {
     const tight = pipeIn("fp32", { availableMemoryBytes: () => 60e6 });
     const plan = await tight.plan(1, { ...small, width: 512, height: 512, numFrames: 8, decodeChunkSize: 8 });
     expect(plan.availableBytes).toBeLessThan(plan.peakBytes);
-    expect(plan.advice).toMatch(/ would fit/);
+    expect(plan.advice).toMatch(/^decodeChunkSize \d would fit$/);
+    expect(textWithFlags(plan.adviceSaid!)).toMatch(/^--decode-chunk-size \d would fit$/);
   });
 
   it.each([0, 1.5, []])("of %j pictures is refused", async (images) => {

@@ -63,10 +63,10 @@ describe("the file to read", () => {
 
   test("must be chosen among several variants", () => {
     expect(() => choose([half, "diffusion_pytorch_model.bf16.safetensors"])).toThrow(
-      "svd/unet: has no plain weights; give one of its variants: bf16, fp16",
+      "svd/unet: has no plain weights; choose the variant: bf16, fp16",
     );
     expect(() => choose([half], "bf16")).toThrow(
-      'svd/unet: has neither weights of the variant "bf16" nor plain ones; give one of its variants: fp16',
+      'svd/unet: has neither weights of the variant "bf16" nor plain ones; choose the variant: fp16',
     );
   });
 

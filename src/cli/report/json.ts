@@ -6,7 +6,8 @@ import { partNames, stageClock } from "./stage-clock.ts";
 /**
  * Events: `note` { message }, `start` { model, preset, clips, settings }, `stage` { stage, state }, `step` { stage, part, done,
  * total, secondsPerPart, secondsLeft }, `result` { files, frames, width, height, fps, seed, seconds }, `error` { code,
- * message }. The last one is `result` or `error`.
+ * message, option, flag }, the last two only where one option is to blame: its name in the library, and its flag if it has one.
+ * The last event is `result` or `error`.
  */
 export function jsonReporter(): Reporter {
   const clock = stageClock();

@@ -1,4 +1,5 @@
 /** What is a .safetensors file of weights? Told by the names of its tensors, in words for messages. */
+import { type Message, message, option } from "../../errors.ts";
 import { partStarts } from "./file-parts.ts";
 
 /** `checkpoint` and `unet` can be opened; the others are said to be what they are. */
@@ -13,10 +14,10 @@ export type FileKind =
   | "unknown";
 
 /** Words that follow "is", for what is given where a whole checkpoint is expected. */
-export const kindInWords: Readonly<Record<FileKind, string>> = {
+export const kindInWords: Readonly<Record<FileKind, Message>> = {
   checkpoint: "a checkpoint of Stable Video Diffusion in a single file",
-  unet: "a UNet alone, not a whole checkpoint: give it with --unet, beside the checkpoint that it belongs to",
-  lora: "a LoRA, not a whole checkpoint: give it with --lora, beside the checkpoint that it changes",
+  unet: message`a UNet alone, not a whole checkpoint: give it with ${option("unet")}, beside the checkpoint that it belongs to`,
+  lora: message`a LoRA, not a whole checkpoint: give it with ${option("loras")}, beside the checkpoint that it changes`,
   "motion module": "a motion module of AnimateDiff, which is made for text-to-image checkpoints",
   "other checkpoint": "a checkpoint of another model, probably text-to-image: its UNet has no layers across frames",
   "other unet": "a UNet of another model, probably text-to-image: it has no layers across frames",

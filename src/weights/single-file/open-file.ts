@@ -1,6 +1,6 @@
 /** How is a checkpoint in a single file opened? Its tensors are given the names, and it the configurations, of diffusers layout. */
 import { basename, dirname, extname } from "node:path";
-import { StillmotionError } from "../../errors.ts";
+import { message, StillmotionError } from "../../errors.ts";
 import { followLinks } from "../component-weights.ts";
 import { printable } from "../printable.ts";
 import { readSafetensorsHeader } from "../safetensors-file.ts";
@@ -70,7 +70,7 @@ export async function openSingleFile(path: string): Promise<Checkpoint> {
   }
   const file = await readWeightsFile(path);
   if (file.kind !== "checkpoint") {
-    throw new StillmotionError("unsupported", `${path}: is ${kindInWords[file.kind]}`);
+    throw new StillmotionError("unsupported", message`${path}: is ${kindInWords[file.kind]}`);
   }
   assertAllKnown(file);
   const [unet, vae, imageEncoder] = [unetOfFile(file), vaeOfFile(file), imageEncoderOfFile(file)];

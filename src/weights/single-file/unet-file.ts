@@ -1,5 +1,5 @@
 /** How does a UNet from a file of its own take the place of a checkpoint's? AnimateLCM-SVD-xt is published so, under diffusers names. */
-import { StillmotionError } from "../../errors.ts";
+import { message, option, StillmotionError } from "../../errors.ts";
 import type { Checkpoint, Component } from "../types.ts";
 import { assertHeadsKnown, unetConfigOf } from "./config-from-shapes.ts";
 import { kindInWords } from "./file-kind.ts";
@@ -23,8 +23,11 @@ export async function openUnetFile(path: string): Promise<Component> {
 export function unetFileComponent(file: WeightsFile): Component {
   const { kind, path, numFrames } = file;
   if (kind !== "unet" && kind !== "checkpoint") {
-    const whatItIs = kind === "lora" ? "a LoRA, not a UNet: give it with --lora" : kindInWords[kind];
-    throw new StillmotionError("unsupported", `${path}: is ${whatItIs}; expected a UNet of Stable Video Diffusion`);
+    const whatItIs = kind === "lora" ? message`a LoRA, not a UNet: give it with ${option("loras")}` : kindInWords[kind];
+    throw new StillmotionError(
+      "unsupported",
+      message`${path}: is ${whatItIs}; expected a UNet of Stable Video Diffusion`,
+    );
   }
   const tensors = tensorsOf(file);
   const config = { ...unetConfigOf(tensors, path), ...(numFrames !== undefined && { num_frames: numFrames }) };

@@ -62,6 +62,6 @@ describe("--lora", () => {
     const run = (lora: string) => stillmotionHere(["generate", picture, "-o", "clip.webp", ...small, "--lora", lora]);
     expect(await run(`${kohya}:much`)).toMatchObject({ code: 2 });
     expect((await run(`${kohya}:much`)).stderr).toContain('error: --lora: the strength in "');
-    expect((await run("missing.safetensors")).stderr).toContain("error: missing.safetensors: cannot be opened");
+    expect((await run("missing.safetensors")).stderr).toContain("error: --lora: missing.safetensors: cannot be opened");
   });
 });

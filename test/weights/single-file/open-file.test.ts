@@ -145,12 +145,12 @@ describe("a file that is no checkpoint says what it is", () => {
     [
       "a UNet in diffusers names",
       only("conv_in.weight", "down_blocks.0.resnets.0.temporal_res_block.norm1.weight"),
-      "is a UNet alone, not a whole checkpoint: give it with --unet, beside the checkpoint that it belongs to",
+      "is a UNet alone, not a whole checkpoint: give it with unet, beside the checkpoint that it belongs to",
     ],
     [
       "a UNet in original names",
       only("model.diffusion_model.input_blocks.1.0.time_stack.in_layers.0.weight"),
-      "is a UNet alone, not a whole checkpoint: give it with --unet, beside the checkpoint that it belongs to",
+      "is a UNet alone, not a whole checkpoint: give it with unet, beside the checkpoint that it belongs to",
     ],
     [
       "a text-to-image checkpoint",
@@ -165,12 +165,12 @@ describe("a file that is no checkpoint says what it is", () => {
     [
       "a LoRA of kohya",
       only("lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight"),
-      "is a LoRA, not a whole checkpoint: give it with --lora, beside the checkpoint that it changes",
+      "is a LoRA, not a whole checkpoint: give it with loras, beside the checkpoint that it changes",
     ],
     [
       "a LoRA of diffusers",
       only("unet.down_blocks.0.attentions.0.proj_in.lora_A.weight"),
-      "is a LoRA, not a whole checkpoint: give it with --lora, beside the checkpoint that it changes",
+      "is a LoRA, not a whole checkpoint: give it with loras, beside the checkpoint that it changes",
     ],
     [
       "a motion module",
@@ -296,7 +296,7 @@ describe("a UNet in a file of its own", () => {
   it("is refused when it is something else", async () => {
     const path = await write("lora.safetensors", only("unet.conv_in.lora_A.weight"));
     expect((await errorOf(() => openUnetFile(path))).message).toBe(
-      `${path}: is a LoRA, not a UNet: give it with --lora; expected a UNet of Stable Video Diffusion`,
+      `${path}: is a LoRA, not a UNet: give it with loras; expected a UNet of Stable Video Diffusion`,
     );
     const other = await write("sd.safetensors", only("conv_in.weight", "down_blocks.0.resnets.0.norm1.weight"));
     expect((await errorOf(() => openUnetFile(other))).message).toBe(
