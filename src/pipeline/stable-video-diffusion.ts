@@ -79,7 +79,7 @@ export interface FromPretrainedOptions {
    * LoRAs that are added to the UNet's weights, several at once if need be.
    *
    * @example
-   * loras: [{ path: "pan-left.safetensors", strength: 0.8 }]
+   * loras: [{ path: "pan-left.safetensors", strength: 0.8 }, { path: "./peft-lora" }]
    */
   readonly loras?: readonly LoraSource[] | undefined;
   /** How a model that is named, not given as a path, is downloaded: `revision`, `token`, `localFilesOnly` ... */
@@ -239,7 +239,12 @@ export class StableVideoDiffusionPipeline {
     try {
       const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
-      if (lorasInUse.length > 0) checkpoint = { ...checkpoint, unet: withLoras(checkpoint.unet, lorasInUse) };
+      if (lorasInUse.length > 0) {
+        const assumptions = [checkpoint, ...lorasInUse.map(({ lora }) => lora)].flatMap(
+          (each) => each.assumptions ?? [],
+        );
+        checkpoint = { ...checkpoint, assumptions, unet: withLoras(checkpoint.unet, lorasInUse) };
+      }
       return new StableVideoDiffusionPipeline(checkpoint, engine, {
         onProgress,
         preset,
@@ -365,7 +370,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   #run({ settings, outputType }: ResolvedOptions, images: number): Run {
-    return { settings, outputType, images, offload: this.#sessions.offload };
+    return { settings, outputType, images, offload: this.#sessions.offload, threads: this.#engine.threads };
   }
 
   #roomFor({ maxMemoryBytes }: ResolvedOptions): Room {
