@@ -1,4 +1,5 @@
 /** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
+import { existsSync } from "node:fs";
 import type { Command, OptionValues } from "commander";
 import { dtypes, weightStorages } from "../pipeline/dtypes.ts";
 import { loraFromText } from "../pipeline/loras.ts";
@@ -23,8 +24,8 @@ export function withRunFlags(command: Command): Command {
     .option("--preset <name>", "settings where none are given: official or diffusers (default: official, if known)")
     .option("--unet <file>", "take the UNet from this .safetensors file, e.g. AnimateLCM's")
     .option(
-      "--lora <file[:strength]>",
-      "add a LoRA to the model, e.g. pan-left.safetensors:0.8; may be given several times",
+      "--lora <path[:strength]>",
+      "add a LoRA to the model, a file or the folder that PEFT wrote, e.g. pan-left.safetensors:0.8; may be given several times",
       collect,
     )
     .option("--revision <name>", "of a model of the hub: a branch, a tag or a commit (default: main)")
@@ -78,7 +79,7 @@ export function runFromFlags(
       ...given(flags, ["variant", "dtype", "weightStorage", "device", "offload", "unet", "preset", "scratchFolder"]),
       ...numbers(flags, ["threads"]),
       ...library(),
-      loras: flags.lora?.map(loraFromText),
+      loras: flags.lora?.map((text: string) => (existsSync(text) ? { path: text } : loraFromText(text))),
     },
     imageLimits: numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
     signal,

@@ -13,7 +13,7 @@ export interface StoredWeight {
   /** Bare name of a file in the model's weights folder. */
   readonly file: string;
   readonly offset: number;
-  /** `scale * (up x down)` with up (outputs, rank) and down (rank, elements of an output), which are added. Threads get no copies. */
+  /** `scale * (up x down)` with up (outputs, rank) and down (rank, elements of an output), which are added. The matrices lie in memory that threads share. */
   readonly additions?: readonly { readonly scale: number; readonly up: Tensor; readonly down: Tensor }[];
 }
 

@@ -30,14 +30,15 @@ function ofUnet(members: JsonObject): JsonObject {
 }
 
 /** Members of PEFT's configuration that trainers write into the metadata by themselves. */
-const peftNames = /^(r|lora_alpha|(rank|alpha)_pattern|use_\w+|peft_type|lora_bias|init_lora_weights)$/;
+const peftNames =
+  /^(r|lora_alpha|(rank|alpha)_pattern|use_(rslora|dora|qalora|bdlora)|peft_type|lora_bias|init_lora_weights)$/;
 
 function peftMembers(metadata: Metadata, where: string): AdapterConfig | undefined {
   const place = `${where}: its metadata`;
   const members = Object.entries(ofUnet(metadata) as Metadata)
     .filter(([name]) => peftNames.test(name))
     .map(([name, text]): [string, unknown] => [name, readText(text, `${place} ${name}`)]);
-  if (members.length === 0) return undefined;
+  if (members.every(([name]) => name === "r")) return undefined;
   const { defaultAlpha: _, ...config } = readAdapterConfig(Object.fromEntries(members), place);
   return config;
 }

@@ -101,7 +101,11 @@ export function loraOf(outline: LoraOutline, memory: ReadonlyMap<SafetensorsEntr
   return { name: where, layers, assumptions: assumptionsOf(outline, scales) };
 }
 
-/** The scale of each layer. @param memory holds the bytes of the alphas */
+/**
+ * The scale of each layer.
+ *
+ * @param memory holds the bytes of the alphas
+ */
 export function scalesOf(
   { layers, configs, where }: LoraOutline,
   memory: ReadonlyMap<SafetensorsEntry, Uint8Array>,

@@ -6,6 +6,7 @@ import { loadImage } from "../../../src/image/load-image.ts";
 import { type LoraSource, readLoras } from "../../../src/pipeline/loras.ts";
 import { StableVideoDiffusionPipeline } from "../../../src/pipeline/stable-video-diffusion.ts";
 import type { Tensor } from "../../../src/tensor.ts";
+import { readClipMetadata } from "../../../src/video/read-metadata.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors.ts";
 import { readSafetensors } from "../../../src/weights/safetensors-file.ts";
@@ -262,6 +263,15 @@ describe("the command", () => {
     const said = "no alpha is given, neither by its tensors nor by a configuration; strength 1 adds it with scale 1";
     expect(await run(`${folder}:0.5`)).toMatchObject({ code: 0, stderr: expect.stringContaining(said) });
     expect((await run(peftFolder)).stderr).not.toContain("alpha");
+  });
+
+  it.skipIf(process.platform === "win32")("takes a path that exists as it is, whatever follows its colon", async () => {
+    const folder = join(await scratchFolder(), "peft-12:30");
+    await cp(peftFolder, folder, { recursive: true });
+    const output = join(await scratchFolder(), "clip.webp");
+    const run = (lora: string) => stillmotionHere(["generate", picture, "-o", output, ...small, "--lora", lora]);
+    expect(await run(folder)).toMatchObject({ code: 0 });
+    expect((await readClipMetadata(output)).settings?.loras).toEqual(["peft-12:30:1"]);
   });
 
   it("inspects the folder, with alpha and scale", async () => {

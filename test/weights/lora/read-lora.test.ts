@@ -170,6 +170,7 @@ describe("scale", () => {
       2,
     ],
     ["kohya's, not used", { ss_network_alpha: "None", ss_network_dim: "None" }, 1],
+    ["what is about something else", { use_8bit_adam: "True", r: "16", rank: "64", base_model: "svd" }, 1],
     ["several places that agree", { lora_alpha: "16", lora_adapter_metadata: json({ r: 4, lora_alpha: 16 }) }, 4],
     [
       "a pattern before another place's number",
