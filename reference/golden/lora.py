@@ -1,7 +1,8 @@
 """What does the UNet give with LoRAs added to its weights? The LoRA files lie beside the answers.
 
 diffusers' own loader reads the file in its own form; its UNet for video lacks that mixin, so it is mixed in here. It
-knows neither of the other two forms for these layers: their products are added to the weights.
+knows neither of the other two forms for these layers: their products are added to the weights. PEFT itself writes its
+folder, and merges it.
 """
 
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
 from diffusers.loaders.peft import PeftAdapterMixin
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
@@ -52,6 +53,17 @@ LAYERS = {
 }
 
 
+# What only the configuration says: alpha, a scale by the root of the rank, and ranks and alphas by layer, whose keys are
+# regular expressions for the end of a path. The first that fits counts.
+PEFT = dict(
+    r=4,
+    lora_alpha=6,
+    use_rslora=True,
+    rank_pattern={"^conv_in": 2, r"(attn1|attn2)\.to_[kv]": 6, "to_v": 3, r".*\.temporal_res_block\.conv\d": 5},
+    alpha_pattern={r"down_blocks\.\d+\..*\.(to_q|conv1)$": 3, "attn2.to_k": 9, "^conv1": 100, "ff.net.0.proj": 0.5},
+)
+
+
 class Unet(UNetSpatioTemporalConditionModel, PeftAdapterMixin):
     pass
 
@@ -66,6 +78,8 @@ def make() -> None:
         outputs("two-levels-fp32", {"kohya": 0.8})
         outputs("two-levels-fp32", {"diffusers": 0.7, "kohya": -0.4})
         outputs("three-levels-fp16", {"attention-processors": 1.5})
+        peft_form("two-levels-fp32")
+        outputs("two-levels-fp32", {"peft": 1.0})
 
 
 def load_unet(checkpoint: str) -> Unet:
@@ -125,6 +139,24 @@ def processor_form(checkpoint: str) -> None:
     write("attention-processors", tensors)
 
 
+def peft_form(checkpoint: str) -> None:
+    """Written by PEFT itself, under its own prefix: the file's name and that of its configuration are PEFT's."""
+    generator = generator_of("weights/lora/peft")
+    model = get_peft_model(load_unet(checkpoint), LoraConfig(target_modules=LAYERS[checkpoint], **PEFT))
+    for key, parameter in sorted(model.named_parameters()):
+        if "lora_" in key:
+            fan_in = parameter[0].numel()
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
+    folder = FOLDER / "peft"
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    weights, config = folder / "adapter_model.safetensors", folder / "adapter_config.json"
+    weights.write_bytes(with_sorted_header(save(load_file(weights), metadata={"format": "pt"})))
+    said = json.loads(config.read_text())
+    said |= {"target_modules": sorted(said["target_modules"]), "base_model_name_or_path": None}
+    config.write_text(json.dumps(said, indent=2) + "\n")
+
+
 def halves(weight: torch.Tensor, rank: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """As kohya's scripts shape them: (rank, in, ...kernel) and (out, rank, 1, ...)."""
     normal = lambda *shape: torch.randn(shape, generator=generator)
@@ -146,6 +178,8 @@ def outputs(checkpoint: str, strengths: dict[str, float]) -> None:
             path = FOLDER / "diffusers.safetensors"
             unet.load_lora_adapter(load_file(path), prefix=None, adapter_name=form, metadata=adapter_config(path))
             unet.set_adapters([form], [strength])
+        elif form == "peft":
+            unet = PeftModel.from_pretrained(unet, FOLDER / form).merge_and_unload()
         else:
             add_products(unet, form, strength, LAYERS[checkpoint])
 

@@ -1,7 +1,6 @@
 /** What is in a clip, or in a file of tensors? */
 import { bytesText } from "../byte-sizes.ts";
 import { type ClipMetadata, readClipMetadata } from "../video/read-metadata.ts";
-import { describeLora } from "../weights/lora/describe-lora.ts";
 import type { SafetensorsEntry } from "../weights/safetensors-header.ts";
 import { type FileKind, kindInWords } from "../weights/single-file/file-kind.ts";
 import { readWeightsFile, type WeightsFile } from "../weights/single-file/open-file.ts";
@@ -21,8 +20,8 @@ export async function inspectClip(path: string): Promise<Inspection> {
 /** What a .safetensors file is: a checkpoint, a part of one, something for another model, a clip, or just tensors. */
 export async function inspectSafetensors(path: string, options: { variant?: string }): Promise<Inspection> {
   const file = await readWeightsFile(path);
-  const lora = describeLora(file.header, path);
-  if (lora) return inspectLora(path, lora);
+  const lora = await inspectLora(path);
+  if (lora) return lora;
   switch (file.kind) {
     case "checkpoint":
       return (await import("./inspect-checkpoint.ts")).inspectCheckpoint(path, options);

@@ -1,6 +1,7 @@
 /** What does `stillmotion inspect` take, and what does it show? A checkpoint, a clip or a file of tensors, told by content. */
 import { open, stat } from "node:fs/promises";
 import { Command } from "commander";
+import { isLoraFolder } from "../weights/lora/find-lora.ts";
 import { exitCodes } from "./errors.ts";
 import { findModelFolder, mayBeHubModel } from "./models-resolve.ts";
 import { printJson, printLine } from "./terminal.ts";
@@ -65,6 +66,10 @@ async function exists(path: string): Promise<boolean> {
 
 async function inspect(path: string, { variant }: { variant?: string }): Promise<Inspection> {
   const options = variant === undefined ? {} : { variant };
+  if (await isLoraFolder(path)) {
+    const lora = await (await import("./inspect-lora.ts")).inspectLora(path);
+    if (lora) return lora;
+  }
   if (await isFolder(path)) {
     const { inspectCheckpoint } = await import("./inspect-checkpoint.ts");
     return inspectCheckpoint(path, options);

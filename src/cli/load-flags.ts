@@ -12,8 +12,8 @@ export const modelFlags = {
   preset: ["--preset <name>", "settings where none are given: official or diffusers (default: official, if known)"],
   unet: ["--unet <file>", "take the UNet from this .safetensors file, e.g. AnimateLCM's"],
   loras: [
-    "--lora <file[:strength]>",
-    "add a LoRA to the model, e.g. pan-left.safetensors:0.8; may be given several times",
+    "--lora <path[:strength]>",
+    "add a LoRA to the model, a file or the folder that PEFT wrote, e.g. pan-left.safetensors:0.8; may be given several times",
   ],
   revision: ["--revision <name>", "of a model of the hub: a branch, a tag or a commit (default: main)"],
   localFilesOnly: ["--local-files-only", "download no model; use what is in the cache"],

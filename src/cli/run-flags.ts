@@ -1,4 +1,5 @@
 /** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
+import { existsSync } from "node:fs";
 import type { Command, OptionValues } from "commander";
 import { loraFromText } from "../pipeline/loras.ts";
 import { numberFromText } from "../pipeline/option-text.ts";
@@ -46,7 +47,7 @@ export function runFromFlags(
       ...given(flags, ["variant", "dtype", "weightStorage", "device", "offload", "unet", "preset", "scratchFolder"]),
       ...numbers(flags, ["threads"]),
       ...library(),
-      loras: flags.lora?.map(loraFromText),
+      loras: flags.lora?.map((text: string) => (existsSync(text) ? { path: text } : loraFromText(text))),
     },
     imageLimits: numbers(flags, Object.keys(pictureFlags)),
     signal,

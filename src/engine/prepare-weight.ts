@@ -1,9 +1,10 @@
 /** How is one weight worked out? By small sessions of the thread's own, as many outputs at a time as stay in the processor's cache. */
 import {
   conversionOf,
-  type LowRankSum,
+  fillDown,
+  fillUp,
   type PreparedWeight,
-  sumOfAdditions,
+  rankOfAdditions,
   tapSumsOf,
   transpositions,
 } from "../onnx/prepared.ts";
@@ -37,7 +38,8 @@ function sizesOf(weight: PreparedWeight) {
   const taps = tapSumsOf(weight)?.length ?? storedTaps;
   const [storedPerOutput, perOutput] = [inputs * storedTaps, inputs * taps];
   const together = Math.min(outputs, Math.max(1, Math.floor(elementsTogether / storedPerOutput)));
-  return { outputs, inputs, taps, storedPerOutput, perOutput, together };
+  const rank = rankOfAdditions(weight.source);
+  return { outputs, inputs, taps, storedPerOutput, perOutput, together, rank };
 }
 
 /**
@@ -54,9 +56,13 @@ export function createPreparer(
   const largestStored = Math.max(...sizes.map(({ together, storedPerOutput }) => together * storedPerOutput));
   const largestBlock = Math.max(...sizes.map(({ together, perOutput }) => together * perOutput));
   const largestWeight = Math.max(...sizes.map(({ outputs, perOutput }) => outputs * perOutput));
+  const largestUp = Math.max(...sizes.map(({ together, rank }) => together * rank));
+  const largestDown = Math.max(...sizes.map(({ storedPerOutput, rank }) => rank * storedPerOutput));
   const storedBlock = new Uint8Array(largestStored * bytesPerElement.float32);
   const int8Block = new Int8Array(largestBlock);
   const int8Rows = new Int8Array(largestWeight);
+  const upBlock = new Float32Array(largestUp);
+  const downs = new Float32Array(largestDown);
   const programs = new Map<string, Program>();
 
   function programOf(name: string): Program {
@@ -74,9 +80,9 @@ export function createPreparer(
     prepare({ weight, values, scales }, read) {
       const { kind, source } = weight;
       const { dtype } = source;
-      const { outputs, inputs, taps, storedPerOutput, perOutput, together } = sizesOf(weight);
-      const { name, to } = conversionOf(weight);
-      const sum = sumOfAdditions(source);
+      const { outputs, inputs, taps, storedPerOutput, perOutput, together, rank } = sizesOf(weight);
+      const { name, to, isAddedTo } = conversionOf(weight);
+      if (isAddedTo) fillDown(source, downs);
       const isMatrix = kind === "int8 matrix";
       for (let first = 0; first < outputs; first += together) {
         const count = Math.min(together, outputs - first);
@@ -84,9 +90,13 @@ export function createPreparer(
         read(first * storedPerOutput, stored);
         const rows = isMatrix ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
         const converted = { dtype: to, shape: [count, perOutput], memory: isMatrix && taps > 1 ? int8Block : rows };
+        if (isAddedTo) fillUp(source, { first, count }, upBlock);
         programOf(name).run({
           stored: { dtype, shape: [count, storedPerOutput], memory: stored },
-          ...(sum && rowsOf(sum, first, count)),
+          ...(isAddedTo && {
+            up: { dtype: "float32", shape: [count, rank], memory: upBlock },
+            down: { dtype: "float32", shape: [rank, storedPerOutput], memory: downs },
+          }),
           values: converted,
           ...(scales && { scales: { dtype: "float32", shape: [count], memory: after(scales, first, "float32") } }),
         });
@@ -97,25 +107,13 @@ export function createPreparer(
     },
     release() {
       for (const { release } of programs.values()) release();
-      for (const { buffer } of [storedBlock, int8Block, int8Rows]) emptyBuffer(buffer);
+      for (const { buffer } of [storedBlock, int8Block, int8Rows, upBlock, downs]) emptyBuffer(buffer);
     },
   };
 }
 
 function after(start: Handle, elements: number, dtype: DataType): Handle {
   return start + BigInt(elements * bytesPerElement[dtype]);
-}
-
-function rowsOf(
-  { rank, up, down }: LowRankSum,
-  first: number,
-  count: number,
-): { up: PlacedTensor; down: PlacedTensor } {
-  const ups = up.subarray(first * rank, (first + count) * rank);
-  return {
-    up: { dtype: "float32", shape: [count, rank], memory: ups },
-    down: { dtype: "float32", shape: [rank, down.length / rank], memory: down },
-  };
 }
 
 /** A session that reads and writes where tensors are. */

@@ -5,6 +5,7 @@
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { peakBufferBytes } from "./buffers.ts";
 import type { Edge, Graph } from "./graph.ts";
+import { rankOfAdditions, type StoredWeight } from "./prepared.ts";
 
 /** What a session holds beside its weights: threads and tables, and something for each node. */
 const sessionBytes = 10e6;
@@ -20,6 +21,9 @@ export interface GraphMemory {
   readonly activationBytes: number;
   /** What a run takes of that. */
   readonly runBytes: number;
+  /** What loading takes of that, and what on top of it for each thread that works weights out. */
+  readonly loadBytes: number;
+  readonly loadThreadBytes: number;
 }
 
 const known = new WeakMap<Graph, GraphMemory>();
@@ -38,10 +42,13 @@ export function loadedInTurn(needs: readonly GraphMemory[]): GraphMemory {
 
 /** Of graphs that are loaded at the same time and run one after the other. */
 export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
+  const largest = (name: keyof GraphMemory) => Math.max(...needs.map((need) => need[name]));
   return {
     weightsBytes: needs.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0),
-    activationBytes: Math.max(...needs.map(({ activationBytes }) => activationBytes)),
-    runBytes: Math.max(...needs.map(({ runBytes }) => runBytes)),
+    activationBytes: largest("activationBytes"),
+    runBytes: largest("runBytes"),
+    loadBytes: largest("loadBytes"),
+    loadThreadBytes: largest("loadThreadBytes"),
   };
 }
 
@@ -55,7 +62,15 @@ function measure(graph: Graph): GraphMemory {
     weightsBytes: sessionBytes + nodeBytes * graph.nodes.length + weightsBytes,
     activationBytes: Math.max(matrixBytes, runBytes),
     runBytes,
+    loadBytes: matrixBytes,
+    loadThreadBytes: Math.max(0, ...graph.prepared.map(({ source }) => additionBytes(source))),
   };
+}
+
+/** Of what LoRAs add to a weight, brought to fp32. What they hold themselves is shared, and there before any graph. */
+function additionBytes(weight: StoredWeight): number {
+  const outputs = weight.shape[0]!;
+  return rankOfAdditions(weight) * (outputs + elementCount(weight.shape) / outputs) * bytesPerElement.float32;
 }
 
 function sizeBytes({ shape, dtype }: Edge): number {

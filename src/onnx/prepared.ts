@@ -13,7 +13,7 @@ export interface StoredWeight {
   /** Bare name of a file in the model's weights folder. */
   readonly file: string;
   readonly offset: number;
-  /** `scale * (up x down)` with up (outputs, rank) and down (rank, elements of an output), which are added. */
+  /** `scale * (up x down)` with up (outputs, rank) and down (rank, elements of an output), which are added. The matrices lie in memory that threads share. */
   readonly additions?: readonly { readonly scale: number; readonly up: Tensor; readonly down: Tensor }[];
 }
 
@@ -89,38 +89,40 @@ export const transpositions = {
   outputsLast: [1, 0],
 } as const;
 
-/** `up` (outputs, rank) x `down` (rank, elements of an output). */
-export interface LowRankSum {
-  readonly rank: number;
-  readonly up: Float32Array<ArrayBuffer>;
-  readonly down: Float32Array<ArrayBuffer>;
+/** Of all that LoRAs add to a weight, as one product `up` x `down` (Hu et al. 2021, "LoRA", section 4.1). */
+export function rankOfAdditions({ additions = [] }: StoredWeight): number {
+  return additions.reduce((sum, { up }) => sum + up.shape[1]!, 0);
 }
 
-/** All that LoRAs add to a weight, as one product (Hu et al. 2021, "LoRA", section 4.1). */
-export function sumOfAdditions({ shape, additions = [] }: StoredWeight): LowRankSum | undefined {
-  if (additions.length === 0) return undefined;
-  const outputs = shape[0]!;
-  const rank = additions.reduce((sum, { up }) => sum + up.shape[1]!, 0);
-  const sum = {
-    rank,
-    up: new Float32Array(outputs * rank),
-    down: new Float32Array(rank * elementCount(shape.slice(1))),
-  };
-  let first = 0;
-  for (const { scale, up, down } of additions) {
-    const [ups, ownRank] = [floatsOf(up), up.shape[1]!];
-    for (const [index, value] of ups.entries()) {
-      sum.up[Math.floor(index / ownRank) * rank + first + (index % ownRank)] = scale * value;
-    }
-    sum.down.set(floatsOf(down), (first * sum.down.length) / rank);
-    first += ownRank;
+/** Fills `target` with `down` (rank, elements of an output), those of all LoRAs below each other. */
+export function fillDown({ additions = [] }: StoredWeight, target: Float32Array<ArrayBuffer>): void {
+  let filled = 0;
+  for (const { down } of additions) {
+    toFloats(down, down.data, target.subarray(filled, filled + down.data.length));
+    filled += down.data.length;
   }
-  return sum;
 }
 
-function floatsOf({ dtype, data }: Tensor): Float32Array {
-  if (dtype === "float32") return data as Float32Array;
-  if (dtype === "float16") return float16ToFloat32(data as Uint16Array);
-  if (dtype === "bfloat16") return bfloat16ToFloat32(data as Uint16Array);
-  throw new StillmotionError("internal", `a LoRA has dtype ${dtype}, expected floating point`);
+/** Fills `target` with rows of `up` (outputs, rank), those of all LoRAs beside each other, each times its scale. */
+export function fillUp(weight: StoredWeight, rows: { first: number; count: number }, target: Float32Array): void {
+  const { first, count } = rows;
+  const rank = rankOfAdditions(weight);
+  let column = 0;
+  for (const { scale, up } of weight.additions ?? []) {
+    const ownRank = up.shape[1]!;
+    const ups = toFloats(up, up.data.subarray(first * ownRank, (first + count) * ownRank));
+    for (let index = 0; index < ups.length; index++) {
+      target[Math.floor(index / ownRank) * rank + column + (index % ownRank)] = scale * ups[index]!;
+    }
+    column += ownRank;
+  }
+}
+
+/** Some of a tensor's numbers in float32. */
+function toFloats({ dtype }: Tensor, data: Tensor["data"], target = new Float32Array(data.length)): Float32Array {
+  if (dtype === "float16") return float16ToFloat32(data as Uint16Array, target);
+  if (dtype === "bfloat16") return bfloat16ToFloat32(data as Uint16Array, target);
+  if (dtype !== "float32") throw new StillmotionError("internal", `a LoRA has dtype ${dtype}, expected floating point`);
+  target.set(data as Float32Array);
+  return target;
 }

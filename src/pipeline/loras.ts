@@ -1,12 +1,24 @@
 /** Which LoRAs does a run use? What a caller may give for them, and what is read of it. */
 import { inCall, message, option, StillmotionError, workFor } from "../errors.ts";
-import type { LoraInUse } from "../weights/lora/lora.ts";
-import { parseLora } from "../weights/lora/parse-lora.ts";
+import { parseJsonObject } from "../weights/json-reader.ts";
+import type { Lora, LoraInUse } from "../weights/lora/lora.ts";
+import { type ConfigBeside, parseLora } from "../weights/lora/parse-lora.ts";
 import { numberFromText } from "./option-text.ts";
 import { show } from "./parse-settings.ts";
 
-/** A LoRA to add to the UNet: a `.safetensors` file, or its bytes. */
-export type LoraSource = ({ readonly path: string } | { readonly bytes: Uint8Array; readonly name?: string }) & {
+/** A LoRA to add to the UNet: a `.safetensors` file, the folder that PEFT or diffusers wrote, or a file's bytes. */
+export type LoraSource = (
+  | { readonly path: string }
+  | {
+      readonly bytes: Uint8Array;
+      readonly name?: string | undefined;
+      /**
+       * What PEFT's `adapter_config.json` says, its text or the object: it holds the alpha, which is not among the bytes.
+       * With a path it is read from beside the file.
+       */
+      readonly config?: string | Readonly<Record<string, unknown>> | undefined;
+    }
+) & {
   /** How much of it is added: 1 as it was trained (the default), 0 nothing, below 0 its opposite. */
   readonly strength?: number | undefined;
 };
@@ -51,10 +63,18 @@ export async function readLoras(loras: readonly LoraSource[]): Promise<readonly 
 /** The option, in messages. */
 export const lorasGiven = message`${inCall("fromPretrained")}${option("loras")}`;
 
-async function open(source: LoraSource, index: number) {
-  if ("bytes" in source) return parseLora(source.bytes, source.name ?? `loras[${index}]`);
-  const { readLora } = await import("../weights/lora/read-lora.ts");
-  return readLora(source.path);
+async function open(source: LoraSource, index: number): Promise<Lora> {
+  if ("path" in source && source.path !== undefined) {
+    const { readLora } = await import("../weights/lora/read-lora.ts");
+    return readLora(source.path);
+  }
+  const { bytes, name = `loras[${index}]`, config } = source as Extract<LoraSource, { bytes: Uint8Array }>;
+  return parseLora(bytes, name, config === undefined ? undefined : configOf(config, `${name}: its config`));
+}
+
+function configOf(config: string | Readonly<Record<string, unknown>>, where: string): ConfigBeside {
+  const members = typeof config === "string" ? parseJsonObject(new TextEncoder().encode(config), where) : config;
+  return { members, where };
 }
 
 /** The strength of a source that is one. */
@@ -63,10 +83,16 @@ function checkSource(source: unknown, index: number): number {
   if (typeof source !== "object" || source === null) {
     throw new StillmotionError("invalid-option", message`${where} is ${show(source)}, expected { path } or { bytes }`);
   }
-  const { path, bytes, strength = 1 } = source as { path?: unknown; bytes?: unknown; strength?: unknown };
+  const { path, bytes, config, strength = 1 } = source as Readonly<Record<string, unknown>>;
   if (typeof path === "string" ? bytes !== undefined : !(bytes instanceof Uint8Array) || path !== undefined) {
     const got = `path ${show(path)} and bytes ${bytes instanceof Uint8Array ? "given" : show(bytes)}`;
     throw new StillmotionError("invalid-option", message`${where} has ${got}, expected a path, or the file's bytes`);
+  }
+  const isConfig = typeof config === "string" || (typeof config === "object" && config !== null);
+  if (config !== undefined && !(isConfig && path === undefined)) {
+    const got = isConfig ? "a path and a config" : `the config ${show(config)}`;
+    const expected = "expected the text or the object of adapter_config.json, beside bytes; of a path it is read";
+    throw new StillmotionError("invalid-option", message`${where} has ${got}, ${expected}`);
   }
   if (typeof strength !== "number" || !Number.isFinite(strength)) {
     throw new StillmotionError("invalid-option", message`${where}.strength is ${show(strength)}, expected a number`);

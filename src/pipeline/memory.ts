@@ -1,5 +1,6 @@
 /** How much memory does each stage of a run take? Judged from the graphs, before any weight is read. */
 import { scratchInMemoryBytes } from "../engine/engine.ts";
+import type { Graph } from "../onnx/graph.ts";
 import { type GraphMemory, loadedInTurn, loadedTogether, memoryOf } from "../onnx/memory.ts";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { scratchBytes } from "./clip-maps.ts";
@@ -26,9 +27,11 @@ export interface Run {
   /** Pictures given. */
   readonly images: number;
   readonly offload: Offload;
+  /** Threads that work weights out. Default: one. */
+  readonly threads?: number;
 }
 
-/** The most that a stage takes on top of what the process holds before the run. */
+/** The most that a stage takes on top of what the process holds before the run, LoRAs among it. */
 export interface StageMemory {
   readonly stage: Stage;
   readonly bytes: number;
@@ -51,7 +54,7 @@ export function stageMemory(networks: Networks, run: Run): StageMemory[] {
 
 function graphsOfStages(
   networks: Networks,
-  { settings, outputType, images, offload }: Run,
+  { settings, outputType, images, offload, threads = 1 }: Run,
 ): (Need & { readonly stage: Stage })[] {
   const { write } = networks;
   const { width, height, numFrames } = settings;
@@ -59,8 +62,8 @@ function graphsOfStages(
   const stages = [
     { stage: "image encoder", ...memoryOf(write.imageEncoder().graph) },
     { stage: "vae encoder", ...memoryOf(write.vaeEncoder({ height, width }).graph) },
-    { stage: "conditioning", ...memoryOf(write.conditioning({ frames: numFrames }).graph) },
-    { stage: "unet", ...unetMemory(networks, settings, clips) },
+    { stage: "conditioning", ...needTogether([write.conditioning({ frames: numFrames }).graph], threads) },
+    { stage: "unet", ...unetMemory(networks, settings, clips, threads) },
   ] as const;
   if (outputType === "latents") return [...stages];
   const decoder = decoderMemory(networks, settings, offload);
@@ -86,10 +89,16 @@ function decoderMemory(networks: Networks, settings: Settings, offload: Offload)
   };
 }
 
+/** Of graphs whose weights may be worked out, by so many threads. */
+function needTogether(graphs: readonly Graph[], threads: number): Need {
+  const { weightsBytes, runBytes, loadBytes, loadThreadBytes } = loadedTogether(graphs.map(memoryOf));
+  return { weightsBytes, activationBytes: Math.max(runBytes, loadBytes + threads * loadThreadBytes) };
+}
+
 /** With DeepCache both networks are loaded, and the feature of each half of each clip is kept. */
-function unetMemory(networks: Networks, settings: Settings, clips: number): Need {
+function unetMemory(networks: Networks, settings: Settings, clips: number, threads: number): Need {
   const graphs = unetsOf(networks, settings).map(({ graph }) => graph);
-  const { weightsBytes, activationBytes } = loadedTogether(graphs.map(memoryOf));
+  const { weightsBytes, activationBytes } = needTogether(graphs, threads);
   const feature = graphs[0]!.outputs.find(({ name }) => name === "deep_feature");
   const features = feature ? clips * (scalesOf(settings) ? 2 : 1) : 0;
   const featureBytes = feature ? elementCount(feature.shape) * bytesPerElement[feature.dtype] : 0;

@@ -79,7 +79,7 @@ export interface FromPretrainedOptions {
    * LoRAs that are added to the UNet's weights, several at once if need be.
    *
    * @example
-   * loras: [{ path: "pan-left.safetensors", strength: 0.8 }]
+   * loras: [{ path: "pan-left.safetensors", strength: 0.8 }, { path: "./peft-lora" }]
    */
   readonly loras?: readonly LoraSource[] | undefined;
   /** How a model that is named, not given as a path, is downloaded: `revision`, `token`, `localFilesOnly` ... */
@@ -245,7 +245,8 @@ export class StableVideoDiffusionPipeline {
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
       if (lorasInUse.length > 0) {
         const unet = await workFor(lorasGiven, () => withLoras(checkpoint.unet, lorasInUse));
-        checkpoint = { ...checkpoint, unet };
+        const parts = [checkpoint, ...lorasInUse.map(({ lora }) => lora)];
+        checkpoint = { ...checkpoint, assumptions: parts.flatMap((each) => each.assumptions ?? []), unet };
       }
       return new StableVideoDiffusionPipeline(checkpoint, engine, {
         onProgress,
@@ -375,7 +376,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   #run({ settings, outputType }: ResolvedOptions, images: number): Run {
-    return { settings, outputType, images, offload: this.#sessions.offload };
+    return { settings, outputType, images, offload: this.#sessions.offload, threads: this.#engine.threads };
   }
 
   #roomFor({ maxMemoryBytes }: ResolvedOptions): Room {

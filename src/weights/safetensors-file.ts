@@ -4,7 +4,12 @@ import { StillmotionError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { fileSystemReason } from "./file-system-errors.ts";
 import { decodeSafetensors } from "./safetensors.ts";
-import { parseSafetensorsHeader, type SafetensorsHeader, safetensorsHeaderBytes } from "./safetensors-header.ts";
+import {
+  parseSafetensorsHeader,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+  safetensorsHeaderBytes,
+} from "./safetensors-header.ts";
 
 /** Enough to recognise other kinds of file. */
 const firstReadBytes = 64;
@@ -19,10 +24,28 @@ const maxWholeBytes = 2 ** 31;
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
   const file = await openFile(path);
   try {
-    const fileSizeBytes = await regularFileBytes(file, path);
-    const start = await readStart(file, Math.min(firstReadBytes, fileSizeBytes), path);
-    const headerBytes = safetensorsHeaderBytes(start, fileSizeBytes, path);
-    return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
+    return await readHeader(file, path);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads some tensors of a .safetensors file into memory of the caller's.
+ *
+ * @param plan is given the header, and says where the bytes of each tensor go that is wanted; what it throws ends the reading
+ * @returns the plan
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`, as {@link parseSafetensorsHeader}
+ */
+export async function readTensorsInto<Plan extends { memory: ReadonlyMap<SafetensorsEntry, Uint8Array> }>(
+  path: string,
+  plan: (header: SafetensorsHeader) => Plan,
+): Promise<Plan> {
+  const file = await openFile(path);
+  try {
+    const planned = plan(await readHeader(file, path));
+    for (const [{ offset }, place] of planned.memory) await readInto(file, place, offset, path);
+    return planned;
   } finally {
     await file.close();
   }
@@ -50,6 +73,13 @@ export async function readSafetensors(
   }
 }
 
+async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHeader> {
+  const fileSizeBytes = await regularFileBytes(file, path);
+  const start = await readStart(file, Math.min(firstReadBytes, fileSizeBytes), path);
+  const headerBytes = safetensorsHeaderBytes(start, fileSizeBytes, path);
+  return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
+}
+
 async function openFile(path: string): Promise<FileHandle> {
   try {
     // Not blocking: a named pipe must not hang the caller.
@@ -70,13 +100,18 @@ async function regularFileBytes(file: FileHandle, path: string): Promise<number>
 
 async function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
+  await readInto(file, bytes, 0, path);
+  return bytes;
+}
+
+/** Fills `bytes` with those of the file from `start` on. */
+async function readInto(file: FileHandle, bytes: Uint8Array, start: number, path: string): Promise<void> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, filled);
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
     if (bytesRead === 0) {
       throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
     }
     filled += bytesRead;
   }
-  return bytes;
 }

@@ -133,7 +133,7 @@ export function rows(weight: Weight, start: number, end: number): Weight {
 function productRows(product: LowRankProduct, start: number, end: number): LowRankProduct {
   const { dtype, shape, data } = product.up;
   const rank = shape[1]!;
-  const up = { dtype, shape: [end - start, rank], data: data.slice(start * rank, end * rank) };
+  const up = { dtype, shape: [end - start, rank], data: data.subarray(start * rank, end * rank) };
   return { ...product, up };
 }
 

@@ -3,7 +3,7 @@ import { StillmotionError } from "../../errors.ts";
 import type { SafetensorsHeader } from "../safetensors-header.ts";
 import { groupTensors, hasPair } from "./group-tensors.ts";
 import { looksLike } from "./looks-like.ts";
-import { assertReadable } from "./parse-lora.ts";
+import { type ConfigBeside, outlineOf } from "./parse-lora.ts";
 import type { Spelling } from "./tensor-names.ts";
 
 export interface LoraDescription {
@@ -23,7 +23,11 @@ export interface LoraDescription {
 }
 
 /** Undefined for a file that is no LoRA. */
-export function describeLora(header: SafetensorsHeader, where: string): LoraDescription | undefined {
+export function describeLora(
+  header: SafetensorsHeader,
+  where: string,
+  beside?: ConfigBeside,
+): LoraDescription | undefined {
   const grouped = groupTensors(header);
   if (!hasPair(grouped)) return undefined;
   const { layers } = grouped;
@@ -38,13 +42,18 @@ export function describeLora(header: SafetensorsHeader, where: string): LoraDesc
     dtypes: distinct(layers.flatMap(({ down, up }) => [down, up].flatMap((entry) => entry?.dtype ?? []))),
     networks: distinct(layers.map(({ network }) => network)),
     looksLike: likely?.model,
-    problem: problemOf(header, where) ?? notOurs,
+    problem: loraProblem(header, where, beside) ?? notOurs,
   };
 }
 
-function problemOf(header: SafetensorsHeader, where: string): string | undefined {
+/** Why the file cannot be used as a LoRA, if so. */
+export function loraProblem(
+  header: SafetensorsHeader,
+  where: string,
+  beside: ConfigBeside | undefined,
+): string | undefined {
   try {
-    assertReadable(header, where);
+    outlineOf(header, where, beside);
     return undefined;
   } catch (error) {
     if (error instanceof StillmotionError && error.code !== "internal") return error.message;

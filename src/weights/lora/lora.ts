@@ -7,6 +7,8 @@ export interface Lora {
   /** The file's path, for messages. */
   readonly name: string;
   readonly layers: readonly LoraLayer[];
+  /** What was assumed of its scale, in sentences for people. */
+  readonly assumptions: readonly string[];
 }
 
 /** What it adds to one layer's weight at strength 1: `scale * (up x down)`. */
@@ -15,11 +17,11 @@ export interface LoraLayer {
   readonly layer: string;
   readonly spelling: Spelling;
   readonly rank: number;
-  /** alpha / rank; 1 where the file has no alpha. */
+  /** alpha / rank, or with a rank-stabilised scale alpha by its root; 1 where nothing says an alpha. */
   readonly scale: number;
-  /** (outputs, rank) */
+  /** (outputs, rank), in memory that threads share. */
   readonly up: Tensor;
-  /** (rank, inputs), for a convolution (rank, inputs, ...kernel) */
+  /** (rank, inputs), for a convolution (rank, inputs, ...kernel); in memory that threads share. */
   readonly down: Tensor;
 }
 
@@ -29,5 +31,8 @@ export interface LoraInUse {
   readonly strength: number;
 }
 
-/** What all LoRAs of a run may hold together: each thread that adds them to the weights gets a copy. */
+/**
+ * What all LoRAs of a run may hold together, once, for as long as the pipeline is there. More is no small matrices any
+ * longer: the whole UNet of SVD takes 3 GB in fp16.
+ */
 export const maxLoraBytes = 1e9;

@@ -1,16 +1,36 @@
 /** How is a LoRA read from disk? */
-import { readSafetensors, readSafetensorsHeader } from "../safetensors-file.ts";
+import { readTensorsInto } from "../safetensors-file.ts";
+import type { SafetensorsEntry } from "../safetensors-header.ts";
+import { findLora } from "./find-lora.ts";
+import type { LayerScale } from "./layer-scales.ts";
 import type { Lora } from "./lora.ts";
-import { assertReadable, loraOf } from "./parse-lora.ts";
+import { assumptionsOf, entriesOf, type LoraOutline, loraOf, outlineOf, scalesOf, sharedMemory } from "./parse-lora.ts";
 
 /**
- * Reads a LoRA file: as diffusers and PEFT write it, in diffusers' older form, or as kohya's scripts write it.
+ * Reads a LoRA: as diffusers and PEFT write it, in diffusers' older form, or as kohya's scripts write it.
  *
+ * @param path a file, or the folder that PEFT or diffusers has written
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, with what the file is instead
  */
 export async function readLora(path: string): Promise<Lora> {
-  const header = await readSafetensorsHeader(path);
-  assertReadable(header, path);
-  const { tensors } = await readSafetensors(path);
-  return loraOf(header, tensors, path);
+  const { outline, memory } = await readEntries(path, entriesOf);
+  return loraOf(outline, memory);
+}
+
+/** The scale of each of its layers, and what was assumed of them; without reading the matrices. */
+export async function readScales(
+  path: string,
+): Promise<{ readonly scales: readonly LayerScale[]; readonly assumptions: readonly string[] }> {
+  const alphasOf = ({ layers }: LoraOutline) => layers.flatMap(({ alpha = [] }) => alpha);
+  const { outline, memory } = await readEntries(path, alphasOf);
+  const scales = scalesOf(outline, memory);
+  return { scales, assumptions: assumptionsOf(outline, scales) };
+}
+
+async function readEntries(path: string, wanted: (outline: LoraOutline) => SafetensorsEntry[]) {
+  const { path: file, beside } = await findLora(path);
+  return readTensorsInto(file, (header) => {
+    const outline = outlineOf(header, file, beside);
+    return { outline, memory: sharedMemory(wanted(outline), file) };
+  });
 }

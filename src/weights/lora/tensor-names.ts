@@ -1,4 +1,5 @@
 /** What does a tensor's name in a LoRA file say? Which layer it changes, in whose spelling, and which part of the pair it is. */
+import { withoutWrapperPrefixes } from "../wrapper-prefixes.ts";
 
 /**
  * - `diffusers`: the layer's own path, as diffusers and PEFT write it
@@ -37,7 +38,11 @@ const processor = /^(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora\.(?:(down|up)\.we
 // PEFT puts the adapter's name, such as "default", between the part and "weight".
 const path = /^(.+?)\.(lora_A|lora_B|lora_down|lora_up|(?:lora|lora_linear_layer)\.(?:down|up))(?:\.[^.]+)?\.weight$/;
 const pathAlpha = /^(.+)\.alpha$/;
-const prefix = /^(unet|text_encoder(?:_\d)?|image_encoder|vae|transformer|(?:model\.)?diffusion_model)\.(.+)$/;
+const peft = /^(base_model\.model)\.(.+)$/;
+const prefix =
+  /^(base_model\.model|unet|text_encoder(?:_\d)?|image_encoder|vae|transformer|(?:model\.)?diffusion_model)\.(.+)$/;
+/** How the paths of a UNet begin in diffusers' names. */
+const unetPath = /^(?:(?:down|up)_blocks|mid_block|conv_in|conv_out|time_embedding|add_embedding)\./;
 
 /** Several times the longest name in use. */
 const maxNameLength = 1024;
@@ -45,13 +50,13 @@ const maxNameLength = 1024;
 /** Undefined for a name that is not of a LoRA's tensor. */
 export function readTensorName(name: string): LoraTensorName | undefined {
   if (name.length > maxNameLength) return undefined;
-  const underscored = kohya.exec(name);
+  const underscored = kohya.exec(withoutWrapperPrefixes(name));
   if (underscored) {
-    const [, network, layer, part = "alpha"] = underscored;
-    return { network: network!, layer: layer!, part: parts[part] ?? "alpha", spelling: "kohya" };
+    const [, network, path, part = "alpha"] = underscored;
+    const layer = path!.replace(/^(?:module_|_orig_mod_)+|__orig_mod(?=_)/g, "");
+    return { network: network!, layer, part: parts[part] ?? "alpha", spelling: "kohya" };
   }
-  const bare = name.replace(/^base_model\.model\./, "");
-  const [, network = "unet", rest = bare] = prefix.exec(bare) ?? [];
+  const { network, rest } = readNetwork(name);
   const old = processor.exec(rest);
   if (old) {
     const [, attention, projection, part = "alpha"] = old;
@@ -62,6 +67,27 @@ export function readTensorName(name: string): LoraTensorName | undefined {
   if (dotted) return { network, layer: dotted[1]!, part: parts[dotted[2]!]!, spelling: "diffusers" };
   const alpha = pathAlpha.exec(rest);
   return alpha ? { network, layer: alpha[1]!, part: "alpha", spelling: "diffusers" } : undefined;
+}
+
+/** Prefixes stand in any order, wrappers between them: `base_model.model.unet.`, `unet._orig_mod.base_model.model.`. */
+function readNetwork(name: string): { network: string; rest: string } {
+  let network: string | undefined;
+  let rest = withoutWrapperPrefixes(name);
+  for (;;) {
+    const [, found, after] = (network === undefined ? prefix : peft).exec(rest) ?? [];
+    if (after === undefined) break;
+    if (found !== "base_model.model") network = found;
+    rest = withoutWrapperPrefixes(after);
+  }
+  // The original code calls every network so that denoises, diffusion transformers too.
+  const isUnet = network === undefined || (network.endsWith("diffusion_model") && unetPath.test(rest));
+  return { network: isUnet ? "unet" : network!, rest };
+}
+
+/** The layer's path as PEFT saw it, with the wrappers that were around it. */
+export function pathInPeft(name: string): string {
+  const bare = name.replace(/^base_model\.model\./, "");
+  return path.exec(bare)?.[1] ?? bare;
 }
 
 /** What another way of adapting a network calls its tensors; undefined for names of none that is known. */

@@ -76,6 +76,50 @@ describe("names", () => {
     expect(changed).toMatchObject({ name: `${attention}.to_q.weight`, additions: [{ scale: 1 }] });
   });
 
+  const [down, up] = [`${attention}.to_q.lora_A.weight`, `${attention}.to_q.lora_B.weight`];
+  const underscored = `${attention.replaceAll(".", "_")}_to_q`;
+
+  it.each([
+    "_orig_mod.",
+    "module.",
+    "module._orig_mod.",
+    "module.module.",
+    "_orig_mod.module.unet.",
+    "unet._orig_mod.",
+    "unet.base_model.model.",
+    "base_model.model._orig_mod.",
+    "base_model.model.module.",
+    "_orig_mod.base_model.model.unet.",
+    "diffusion_model.",
+    "model.diffusion_model.",
+    "module.model.diffusion_model._orig_mod.",
+    "_fsdp_wrapped_module.",
+  ])("with %s before them", (prefix) => {
+    const { tensors } = place(pair(prefix + down, prefix + up));
+    expect(tensors.get(`${attention}.to_q.weight`)!.additions).toHaveLength(1);
+  });
+
+  it.each([
+    [down.replace("attentions.0.", "attentions.0._orig_mod."), up.replace("attentions.0.", "attentions.0._orig_mod.")],
+    [down.replace("attn1.", "attn1._orig_mod._fsdp_wrapped_module."), up],
+    [down.replace("to_q.", "to_q._orig_mod."), up.replace("to_q.", "to_q._orig_mod.")],
+    [`_orig_mod.lora_unet_${underscored}.lora_down.weight`, `_orig_mod.lora_unet_${underscored}.lora_up.weight`],
+    [
+      `lora_unet__orig_mod_${underscored}.lora_down.weight`,
+      `lora_unet_${underscored.replace("_to_q", "__orig_mod_to_q")}.lora_up.weight`,
+    ],
+  ])("with a wrapper's step inside: %s", (downName, upName) => {
+    const { tensors } = place(pair(downName, upName));
+    expect(tensors.get(`${attention}.to_q.weight`)!.additions).toHaveLength(1);
+  });
+
+  it("that begin with diffusion_model are a diffusion transformer's where the path is", () => {
+    const key = "diffusion_model.blocks.0.attn.to_q";
+    expect(() => place(pair(`${key}.lora_A.weight`, `${key}.lora_B.weight`))).toThrow(
+      'changes 1 layer of 1 in "diffusion_model"',
+    );
+  });
+
   it("to_out of attention processors is to_out.0", () => {
     const key = `${attention}.processor.to_out_lora`;
     const { tensors } = place(pair(`${key}.down.weight`, `${key}.up.weight`));
@@ -107,6 +151,117 @@ describe("scale", () => {
     ["the tensor before the metadata", { [`${key}.alpha`]: tensor([], 2) }, { lora_alpha: 6 }, 0.5],
   ] as const)("%s", (_, tensors, metadata, expected) => {
     expect(scaleWith(tensors, metadata)).toBe(expected);
+  });
+
+  const scaleInMetadata = (metadata: Record<string, string>) => parse(halves, metadata).layers[0]!.scale;
+  const json = JSON.stringify;
+
+  it.each<[string, Record<string, string>, number]>([
+    ["lora_alpha", { lora_alpha: "16", r: "4" }, 4],
+    ["lora_alpha under the network's name", { "unet.lora_alpha": "6.0", "unet.r": "4" }, 1.5],
+    ["lora_alpha with the root of the rank", { lora_alpha: "16", use_rslora: "True" }, 8],
+    ["lora_alpha with patterns", { lora_alpha: "16", alpha_pattern: json({ to_q: 2 }) }, 0.5],
+    ["network_alpha", { network_alpha: "8", network_dim: "4" }, 2],
+    ["alpha", { alpha: "2", rank: "4" }, 0.5],
+    ["kohya's", { ss_network_alpha: "8.0", ss_network_dim: "4" }, 2],
+    [
+      "kohya's of another kernel",
+      { ss_network_alpha: "8", ss_network_args: json({ conv_dim: "2", conv_alpha: "1" }) },
+      2,
+    ],
+    ["kohya's, not used", { ss_network_alpha: "None", ss_network_dim: "None" }, 1],
+    ["what is about something else", { use_8bit_adam: "True", r: "16", rank: "64", base_model: "svd" }, 1],
+    ["several places that agree", { lora_alpha: "16", lora_adapter_metadata: json({ r: 4, lora_alpha: 16 }) }, 4],
+    [
+      "a pattern before another place's number",
+      { lora_alpha: "16", lora_adapter_metadata: json({ alpha_pattern: { to_q: 2 } }) },
+      0.5,
+    ],
+    ["PEFT's own number where its configuration has none", { lora_adapter_metadata: json({ r: 4 }) }, 2],
+  ])("in the metadata: %s", (_, metadata, expected) => {
+    expect(scaleInMetadata(metadata)).toBe(expected);
+  });
+
+  it("of a kernel in kohya's metadata is conv_alpha by conv_dim", () => {
+    const metadata = {
+      ss_network_alpha: "8",
+      ss_network_dim: "4",
+      ss_network_args: json({ conv_dim: "2", conv_alpha: "1" }),
+    };
+    const tensors = {
+      "conv_in.lora_down.weight": tensor([2, 6, 3, 3]),
+      "conv_in.lora_up.weight": tensor([8, 2, 1, 1]),
+    };
+    expect(parse(tensors, metadata).layers[0]!.scale).toBe(0.5);
+    const { ss_network_args: _, ...unsaid } = metadata;
+    expect(() => parse(tensors, unsaid)).toThrow("gives conv_in the rank 4, its tensors have 2");
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    [
+      "two alphas",
+      { lora_alpha: "16", ss_network_alpha: "8" },
+      `its metadata says 16, a.safetensors: its metadata ss_network_alpha says 8`,
+    ],
+    [
+      "another rank",
+      { lora_adapter_metadata: json({ r: 8, lora_alpha: 16 }) },
+      `gives ${key} the rank 8, its tensors have 4: does it belong to this LoRA?`,
+    ],
+    [
+      "another rank by a pattern",
+      { lora_adapter_metadata: json({ r: 4, rank_pattern: { to_q: 2 } }) },
+      `gives ${key} the rank 2`,
+    ],
+    ["no number", { lora_alpha: "sixteen" }, "a.safetensors: its metadata: gives the alpha sixteen, expected a number"],
+    ["no rank", { lora_adapter_metadata: json({ r: 1.5 }) }, "gives the rank 1.5, expected a whole number above 0"],
+    ["another kind", { lora_alpha: "16", use_dora: "true" }, "is a DoRA (use_dora)"],
+  ])("is refused where the metadata have %s", (_, metadata, message) => {
+    expect(() => scaleInMetadata(metadata)).toThrow(message);
+  });
+
+  it("a rank that a pattern explains is no contradiction", () => {
+    const config = { r: 8, lora_alpha: 16, rank_pattern: { "attn1.to_q": 4 } };
+    expect(scaleInMetadata({ lora_adapter_metadata: json(config) })).toBe(4);
+  });
+
+  it("patterns see the path as PEFT did, or as it is without wrappers", () => {
+    const scaleOf = (pattern: string) => {
+      const path = `unet._orig_mod.${key}`;
+      const tensors = pair(`base_model.model.${path}.lora_A.weight`, `base_model.model.${path}.lora_B.weight`, 4);
+      const metadata = { lora_adapter_metadata: json({ lora_alpha: 4, alpha_pattern: { [pattern]: 8 } }) };
+      return parse(tensors, metadata).layers[0]!.scale;
+    };
+    expect([`^${key}`, `^unet._orig_mod.${key}`, "to_q", "^to_q"].map(scaleOf)).toEqual([2, 2, 2, 1]);
+  });
+
+  it("paths in patterns are refused for layers whose paths are not known", () => {
+    const name = "lora_unet_proj_in";
+    const tensors = pair(`${name}.lora_down.weight`, `${name}.lora_up.weight`);
+    const metadata = { lora_adapter_metadata: json({ lora_alpha: 4, alpha_pattern: { proj_in: 8 } }) };
+    expect(() => parse(tensors, metadata)).toThrow("has the paths of alpha_pattern, while the layers have underscores");
+    const withAlpha = { ...tensors, [`${name}.alpha`]: tensor([], 4) };
+    expect(parse(withAlpha, metadata).layers[0]!.scale).toBe(2);
+  });
+
+  it("is told where it was assumed", () => {
+    const assumed = (tensors: Record<string, Tensor>, metadata?: Record<string, string>) =>
+      parse({ ...halves, ...tensors }, metadata).assumptions;
+    const none =
+      "a.safetensors: no alpha is given, neither by its tensors nor by a configuration; strength 1 adds it with scale 1, as if alpha were the rank";
+    const alpha = { [`${key}.alpha`]: tensor([], 2) };
+    expect(assumed({})).toEqual([none]);
+    expect(assumed(alpha)).toEqual([]);
+    expect(assumed({ ...alpha, ...pair("proj_in.lora_A.weight", "proj_in.lora_B.weight") })).toEqual([
+      `${none} (1 of its 2 layers)`,
+    ]);
+    expect(assumed({}, { lora_alpha: "4" })).toEqual([]);
+    expect(assumed({}, { lora_adapter_metadata: "{}" })).toEqual([
+      "a.safetensors: no lora_alpha is given in a.safetensors: its metadata lora_adapter_metadata: 8 is taken, as PEFT does",
+    ]);
+    expect(assumed(alpha, { lora_alpha: "16" })).toEqual([
+      "a.safetensors: alpha is taken from the file's own tensors, not the 16 of a.safetensors: its metadata",
+    ]);
   });
 
   it("strengths multiply it, and each LoRA adds its own", () => {

@@ -17,6 +17,7 @@ const answers = [
   "two-levels-fp32.diffusers",
   "two-levels-fp32.kohya",
   "two-levels-fp32.diffusers+kohya",
+  "two-levels-fp32.peft",
   "three-levels-fp16.attention-processors",
 ];
 
@@ -26,7 +27,7 @@ async function evaluate(golden: Golden, strengths: Readonly<Record<string, numbe
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "..", "checkpoints", name), options);
   const loras = Object.entries(strengths).map(([form, strength]) => {
-    return { path: join(folder, `${form}.safetensors`), strength };
+    return { path: join(folder, form === "peft" ? form : `${form}.safetensors`), strength };
   });
   const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
 

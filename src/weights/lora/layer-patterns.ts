@@ -1,0 +1,55 @@
+/** Which value does a `rank_pattern` or an `alpha_pattern` of PEFT's give a layer? That of the first key that fits the end of its path. */
+import { StillmotionError } from "../../errors.ts";
+import { printable } from "../printable.ts";
+import { type PathPattern, pathPattern } from "./path-pattern.ts";
+
+/** The value for a layer that goes by any of these paths; undefined where no key fits one. */
+export type LayerPatterns = (paths: readonly string[]) => number | undefined;
+
+interface Keyed {
+  /** The key's place: PEFT takes the first that fits. */
+  readonly order: number;
+  readonly value: number;
+}
+
+/** Each is tried on each layer; plain paths, of which a file may have one for each layer, are looked up. */
+const mostExpressions = 64;
+
+/**
+ * @param where what holds the patterns, for messages
+ * @throws StillmotionError `unsupported` for a regular expression that is not understood
+ */
+export function layerPatterns(name: string, values: Readonly<Record<string, number>>, where: string): LayerPatterns {
+  const ends = new Map<string, Keyed>();
+  const wholes = new Map<string, Keyed>();
+  const expressions: (Keyed & { readonly fits: PathPattern })[] = [];
+  for (const [order, [key, value]] of Object.entries(values).entries()) {
+    const plain = key.replace(/^\^/, "").replace(/\$$/, "").replaceAll("\\.", ".");
+    if (/^[\w.-]+$/.test(plain)) {
+      const known = key.startsWith("^") ? wholes : ends;
+      if (!known.has(plain)) known.set(plain, { order, value });
+      continue;
+    }
+    const fits = expressions.length < mostExpressions ? pathPattern(key) : undefined;
+    if (!fits) {
+      const read = `layer paths and simple expressions are read, of these at most ${mostExpressions}`;
+      const problem = `${where}: ${name} has the regular expression ${printable(key)}; ${read}`;
+      throw new StillmotionError("unsupported", problem);
+    }
+    expressions.push({ order, value, fits });
+  }
+  return (paths) => {
+    const found = [
+      ...paths.flatMap((path) => wholes.get(path) ?? []),
+      ...paths.flatMap(endsOf).flatMap((end) => ends.get(end) ?? []),
+      ...expressions.filter(({ fits }) => paths.some(fits)),
+    ];
+    return found.sort((a, b) => a.order - b.order)[0]?.value;
+  };
+}
+
+/** "a.b.c" ends with "a.b.c", "b.c" and "c". */
+function endsOf(path: string): string[] {
+  const steps = path.split(".");
+  return steps.map((_, index) => steps.slice(index).join("."));
+}
