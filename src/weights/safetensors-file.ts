@@ -4,7 +4,12 @@ import { StillmotionError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { fileSystemReason } from "./file-system-errors.ts";
 import { decodeSafetensors } from "./safetensors.ts";
-import { parseSafetensorsHeader, type SafetensorsHeader, safetensorsHeaderBytes } from "./safetensors-header.ts";
+import {
+  parseSafetensorsHeader,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+  safetensorsHeaderBytes,
+} from "./safetensors-header.ts";
 
 /** Enough to recognise other kinds of file. */
 const firstReadBytes = 64;
@@ -50,6 +55,21 @@ export async function readSafetensors(
   }
 }
 
+/**
+ * Reads one tensor of a .safetensors file whose header was read.
+ *
+ * @returns its bytes, in memory of their own
+ * @throws StillmotionError `invalid-checkpoint`
+ */
+export async function readTensorBytes(path: string, entry: SafetensorsEntry): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await openFile(path);
+  try {
+    return await readBytes(file, entry, path);
+  } finally {
+    await file.close();
+  }
+}
+
 async function openFile(path: string): Promise<FileHandle> {
   try {
     // Not blocking: a named pipe must not hang the caller.
@@ -68,11 +88,19 @@ async function regularFileBytes(file: FileHandle, path: string): Promise<number>
   throw new StillmotionError("invalid-checkpoint", `${path}: is ${kind}, expected a .safetensors file`);
 }
 
-async function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array<ArrayBuffer>> {
+  return readBytes(file, { offset: 0, sizeBytes: length }, path);
+}
+
+async function readBytes(
+  file: FileHandle,
+  { offset, sizeBytes }: Pick<SafetensorsEntry, "offset" | "sizeBytes">,
+  path: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(sizeBytes);
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, filled);
+  while (filled < sizeBytes) {
+    const { bytesRead } = await file.read(bytes, filled, sizeBytes - filled, offset + filled);
     if (bytesRead === 0) {
       throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
     }
