@@ -1,4 +1,5 @@
 /** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
+import { existsSync } from "node:fs";
 import type { Command, OptionValues } from "commander";
 import { dtypes, weightStorages } from "../pipeline/dtypes.ts";
 import { loraFromText } from "../pipeline/loras.ts";
@@ -65,7 +66,7 @@ export function runFromFlags(
   images: readonly string[],
   flags: OptionValues,
   { signal, onProgress }: Pick<Parameters<typeof hubOptions>[0] & object, "onProgress"> & { signal: AbortSignal },
-): Omit<RunRequest, "reporter"> {
+): Omit<RunRequest, "reporter" | "reserve"> {
   const { revision, localFilesOnly } = flags;
   return {
     images,
@@ -78,7 +79,7 @@ export function runFromFlags(
       ...given(flags, ["variant", "dtype", "weightStorage", "device", "offload", "unet", "preset", "scratchFolder"]),
       ...numbers(flags, ["threads"]),
       ...library(),
-      loras: flags.lora?.map(loraFromText),
+      loras: flags.lora?.map((text: string) => loraFromText(text, existsSync)),
     },
     imageLimits: numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
     signal,
