@@ -34,6 +34,7 @@ export function generateCommand(finish: (exitCode: number) => void): Command {
     .description("Makes a short clip of each picture.")
     .argument("<image...>", "JPEG, PNG, WebP, AVIF or GIF: a path or an http(s) URL")
     .requiredOption("-o, --output <file>", "the clip to write; may be given several times", collect)
+    .option("--clean", "remove numbered pictures of an earlier, longer run that lie behind those of this one")
     .option("--json", "print events on stdout, one JSON object a line")
     .option("-q, --quiet", "print nothing but errors");
   return withRunFlags(command)
@@ -48,7 +49,8 @@ async function generate(images: string[], flags: OptionValues, finish: (exitCode
   const { signal } = interrupt;
   try {
     const { makeClips } = await import("./make-clips.ts");
-    await makeClips({ ...runFromFlags(images, flags, { signal, onProgress: downloads.take }), reporter });
+    const leftovers = flags.clean ? "remove" : "keep";
+    await makeClips({ ...runFromFlags(images, flags, { signal, onProgress: downloads.take }), reporter, leftovers });
   } catch (error) {
     downloads.close();
     const exitCode = interrupt.exitCode();

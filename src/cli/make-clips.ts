@@ -1,75 +1,86 @@
 /** How does a run go, from the words of the command line to the files? */
-import { stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { describeEngine } from "../engine/ort-probe.ts";
-import { toImages } from "../pipeline/decode.ts";
+import { message, StillmotionError } from "../errors.ts";
+import { fileIdentity } from "../files/file-identity.ts";
 import { settingsToJson } from "../pipeline/options-json.ts";
-import type { Settings } from "../pipeline/resolve-settings.ts";
 import type { FromPretrainedOptions } from "../pipeline/stable-video-diffusion.ts";
-import { type FloatTensor, floatTensor } from "../tensor.ts";
-import type { ClipData } from "../video/clip.ts";
-import { exportToVideo } from "../video/export.ts";
-import { openRun, type RunRequest } from "./open-run.ts";
+import type { FloatTensor } from "../tensor.ts";
+import { keepLatents } from "./keep-latents.ts";
+import { leftoverFrames } from "./leftover-frames.ts";
+import { type OpenedRun, openRun, type RunRequest } from "./open-run.ts";
 import { packageVersion } from "./package-files.ts";
-import type { Reporter, WrittenFiles } from "./report/reporter.ts";
-import { chosenText } from "./report/run-lines.ts";
+import type { Reporter } from "./report/reporter.ts";
+import { chosenText, leftoverText } from "./report/run-lines.ts";
+import { reserveOutputs } from "./reserve-outputs.ts";
+import { failureOf, type WrittenClips, writeClips } from "./write-clips.ts";
 
-export interface ClipsJob extends RunRequest {
+export interface ClipsJob extends Omit<RunRequest, "reserve"> {
   readonly reporter: Reporter;
+  /** What becomes of pictures that an earlier, longer run left behind those of this one. */
+  readonly leftovers: "keep" | "remove";
 }
 
 export async function makeClips(job: ClipsJob): Promise<void> {
-  const { reporter, signal, maxMemory } = job;
-  const opened = await openRun(job);
-  const { pipeline, images, latents, settings, clips, clipPaths, model, preset, chosen } = opened;
+  const reservation = reserveOutputs(job.signal);
   try {
-    if (maxMemory !== undefined) reporter.note(chosenText(maxMemory, chosen));
-    reporter.start(opened);
-    const result = await pipeline.generate(images, { ...settings, latents, outputType: "floats", maxMemory, signal });
-    const parts = { ...unetOf(job.pipelineOptions), ...lorasOf(job.pipelineOptions) };
-    const { dtype, weightStorage } = pipeline;
-    const metadata = {
-      ...settingsToJson(result.settings),
-      model,
-      preset,
-      dtype,
-      weightStorage,
-      ...parts,
-      ...versions(job.pipelineOptions),
-    };
-    const files: WrittenFiles[] = [];
-    const total = clipPaths.flat().length;
-    for (const [index, floatFrames] of result.frames.entries()) {
-      const clip = { frames: toImages(floatFrames), floatFrames, latents: clipLatents(result.latents, index) };
-      for (const path of clipPaths[index]!) {
-        reporter.progress({ stage: "export", state: "running", done: files.length, total });
-        const place = clips === 1 ? {} : { clip: index + 1, clips };
-        files.push(await writeClip(clip, path, settings, { ...metadata, ...place }, index + 1, signal));
-      }
-    }
-    reporter.finish({ files, settings, seconds: process.uptime() });
+    const opened = await openRun({ ...job, reserve: reservation.take });
+    await generateAndWrite(opened, job).finally(() => opened.pipeline.dispose());
   } finally {
-    await pipeline.dispose();
+    reservation.release();
   }
 }
 
-async function writeClip(
-  clip: ClipData,
-  path: string,
-  { fps }: Settings,
-  metadata: Readonly<Record<string, unknown>>,
-  number: number,
-  signal: AbortSignal,
-): Promise<WrittenFiles> {
-  const paths = await exportToVideo(clip, path, { fps, metadata, signal });
-  const sizes = await Promise.all(paths.map(async (each) => (await stat(each)).size));
-  return { clip: number, paths, sizeBytes: sizes.reduce((sum, size) => sum + size, 0) };
+async function generateAndWrite(opened: OpenedRun, job: ClipsJob): Promise<void> {
+  const { reporter, signal, maxMemory } = job;
+  const { pipeline, images, latents, settings, clipPaths, chosen } = opened;
+  if (maxMemory !== undefined) reporter.note(chosenText(maxMemory, chosen));
+  reporter.start(opened);
+  const metadata = { ...settingsToJson(settings), ...metadataOf(opened, job) };
+  const keep = (denoised: FloatTensor, path: string) => keepLatents(denoised, path, { settings, metadata });
+  let denoised: FloatTensor | undefined;
+  const result = await pipeline
+    .generate(images, {
+      ...settings,
+      latents,
+      outputType: "floats",
+      maxMemory,
+      signal,
+      onStep({ step, steps, latents }) {
+        if (step === steps) denoised = latents;
+      },
+    })
+    .catch(async (error) => {
+      if (!(error instanceof StillmotionError) || signal.aborted || denoised === undefined) throw error;
+      const kept = await keep(denoised, clipPaths[0]![0]!);
+      throw new StillmotionError(error.code, message`${error.said}\n${kept}`, { cause: error });
+    });
+  const written = await writeClips({ result, clipPaths, metadata, reporter, signal });
+  await tidyUp(written, opened, job);
+  const { files, failures } = written;
+  if (files.length > 0) reporter.finish({ files, settings, seconds: process.uptime() });
+  if (failures.length > 0) throw failureOf(failures, await keep(result.latents, failures[0]!.path));
 }
 
-/** (clips, frames, 4, height, width) -> (1, frames, 4, height, width). */
-function clipLatents({ shape, data }: FloatTensor, clip: number): FloatTensor {
-  const size = data.length / shape[0]!;
-  return floatTensor([1, ...shape.slice(1)], data.slice(clip * size, (clip + 1) * size));
+/** Looks for pictures of an earlier, longer run beside those that were just written. */
+async function tidyUp({ files, numbered }: WrittenClips, { read, settings }: OpenedRun, job: ClipsJob): Promise<void> {
+  const written = await Promise.all(files.flatMap(({ paths }) => paths).map(fileIdentity));
+  const keep = new Set([...read.keys(), ...written]);
+  const found: string[] = [];
+  for (const path of numbered) found.push(...(await leftoverFrames(path, settings.numFrames, keep)));
+  if (found.length === 0) return;
+  if (job.leftovers === "remove") for (const file of found) await rm(file, { force: true });
+  job.reporter.note(leftoverText(found, job.leftovers, settings.numFrames));
+}
+
+function metadataOf(
+  { pipeline, model, preset }: OpenedRun,
+  { pipelineOptions }: Pick<ClipsJob, "pipelineOptions">,
+): Record<string, unknown> {
+  const { dtype, weightStorage } = pipeline;
+  const parts = { ...unetOf(pipelineOptions), ...lorasOf(pipelineOptions) };
+  return { model, preset, dtype, weightStorage, ...parts, ...versions(pipelineOptions) };
 }
 
 function unetOf({ unet }: FromPretrainedOptions): { unet?: string } {

@@ -3,12 +3,14 @@ import { basename, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Image } from "../image/image.ts";
 import { type LoadImageOptions, loadImage } from "../image/load-image.ts";
+import { sourceName } from "../image/read-source.ts";
 import { parseSettings } from "../pipeline/parse-settings.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
 import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../pipeline/stable-video-diffusion.ts";
 import type { FloatTensor } from "../tensor.ts";
 import { chooseFit } from "./choose-fit.ts";
-import { checkOutputs, outputPaths } from "./outputs.ts";
+import { type FilesRead, filesRead } from "./files-read.ts";
+import { assertRoom, checkOutputs, outputPaths } from "./outputs.ts";
 import { readLatents } from "./read-latents.ts";
 import type { Reporter, RunPlan } from "./report/reporter.ts";
 
@@ -27,6 +29,8 @@ export interface RunRequest {
   readonly imageLimits: LoadImageOptions;
   readonly reporter: Pick<Reporter, "note" | "progress">;
   readonly signal: AbortSignal;
+  /** Called with files that the run will write, one for each clip and format, before anything is loaded. */
+  readonly reserve: (files: readonly string[]) => Promise<void>;
 }
 
 export interface OpenedRun extends RunPlan {
@@ -35,6 +39,7 @@ export interface OpenedRun extends RunPlan {
   readonly latents: FloatTensor | undefined;
   /** The paths of each clip. */
   readonly clipPaths: readonly (readonly string[])[];
+  readonly read: FilesRead;
   /** What was chosen to stay within the memory that is allowed. */
   readonly chosen: Partial<Settings>;
 }
@@ -44,11 +49,12 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
   const { reporter, signal } = request;
   const { latents: latentsFile, ...flags } = request.settings;
   const given = parseSettings("generate", flags);
+  const inputs = { ...request, latents: latentsFile === undefined ? undefined : String(latentsFile) };
   const paths = outputPaths(request.outputs, request.images.length * (given.numVideosPerPrompt ?? 1));
-  await checkOutputs(paths.flat(), request.images, given.fps);
+  await checkAndReserve(paths.flat(), given, await filesRead(inputs), request);
   const images: Image[] = [];
   for (const image of request.images) images.push(await loadImage(image, { ...request.imageLimits, signal }));
-  const latents = latentsFile === undefined ? undefined : await readLatents(String(latentsFile));
+  const latents = inputs.latents === undefined ? undefined : await readLatents(inputs.latents);
 
   const pipeline = await StableVideoDiffusionPipeline.fromPretrained(request.model, {
     ...request.pipelineOptions,
@@ -59,10 +65,12 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
     const usual = pipeline.settingsFor(options, images.length);
     const { maxMemory } = request;
     const settings = { ...pipeline.settingsFor({ ...options, seed: usual.seed, maxMemory }, images.length) };
-    // The preset may make more clips, or play them at a rate that a format cannot hold.
+    // The checkpoint may make more clips or frames, or play them at a rate that a format cannot hold.
     const clips = images.length * settings.numVideosPerPrompt;
     const clipPaths = outputPaths(request.outputs, clips);
-    await checkOutputs(clipPaths.flat(), request.images, settings.fps);
+    const read = await filesRead({ ...inputs, model: pipeline.checkpoint.folder });
+    await checkAndReserve(clipPaths.flat(), settings, read, request);
+    await assertRoom(clipPaths.flat(), settings);
     for (const note of pipeline.checkpoint.assumptions ?? []) reporter.note(note);
     for (const warning of pipeline.warningsFor(settings)) reporter.note(warning);
     return {
@@ -70,6 +78,7 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
       images,
       latents,
       clipPaths,
+      read,
       settings,
       clips,
       chosen: differences(usual, settings),
@@ -81,6 +90,16 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
     await pipeline.dispose();
     throw error;
   }
+}
+
+async function checkAndReserve(
+  paths: readonly string[],
+  clip: Parameters<typeof checkOutputs>[1],
+  read: FilesRead,
+  { reserve }: RunRequest,
+): Promise<void> {
+  const files = await checkOutputs(paths, clip, read);
+  await reserve(files.map(([first]) => first!));
 }
 
 /** The fit that was chosen for the person; nothing where they or the checkpoint chose. */
@@ -114,7 +133,8 @@ function modelName(folder: string): string {
   return cached ? cached[1]!.replace("--", "/") : basename(path);
 }
 
-/** The last part of a path or of a URL without its query. */
+/** The last part of a path, or of a URL without its query. */
 function pictureName(image: string): string {
-  return basename(/^https?:/i.test(image) && URL.canParse(image) ? new URL(image).pathname : image) || image;
+  const name = sourceName(image);
+  return basename(name) || name;
 }

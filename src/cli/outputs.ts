@@ -1,8 +1,14 @@
 /** Which files does a run write? One of each kind for every clip, known and checked before the work begins. */
-import { realpathSync } from "node:fs";
-import { join, parse, resolve } from "node:path";
+import { dirname, join, parse } from "node:path";
+import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
-import { checkOutput } from "../video/export.ts";
+import { fileIdentity, targetPath } from "../files/file-identity.ts";
+import { freeSpaceBytes } from "../files/free-space.ts";
+import type { Settings } from "../pipeline/resolve-settings.ts";
+import { checkOutput, filesOfClip } from "../video/export.ts";
+import { largestClipBytes } from "../video/largest-size.ts";
+import { checkWritable } from "../video/write-file.ts";
+import type { FilesRead } from "./files-read.ts";
 
 /** The paths for each clip; `out.mp4` becomes `out-1.mp4`, `out-2.mp4` … where there are several clips. */
 export function outputPaths(outputs: readonly string[], clips: number): string[][] {
@@ -17,31 +23,58 @@ function numbered(path: string, number: number): string {
 }
 
 /**
- * Finds out before the work that every file can be written and is no other one of this run.
+ * Finds out before the work that every file can be written, is none that the run reads, and is no other one that it writes.
  *
- * @param images the pictures, as given: none of them may be overwritten
+ * @param paths of all clips
+ * @param clip as far as it is known: a clip has one frame at least
+ * @returns the files that each path stands for
  */
 export async function checkOutputs(
   paths: readonly string[],
-  images: readonly string[],
-  fps: number | undefined,
-): Promise<void> {
-  const taken = new Map<string, string>(images.map((image) => [realPath(image), "the picture itself"]));
+  { numFrames = 1, fps }: { numFrames?: number | undefined; fps?: number | undefined },
+  read: FilesRead,
+): Promise<string[][]> {
+  const written = new Map<string, string>();
+  const files: string[][] = [];
   for (const path of paths) {
-    const target = realPath(path);
-    const other = taken.get(target);
-    if (other) {
-      throw new StillmotionError("invalid-option", `--output: ${path} is ${other}; choose another name`);
+    const format = await checkOutput(path, fps === undefined ? {} : { fps });
+    const ofClip = filesOfClip(path, numFrames, format);
+    for (const file of ofClip) {
+      const identity = await fileIdentity(file);
+      refuseTaken(file, read.get(identity), written.get(identity));
+      written.set(identity, file);
+      await checkWritable(file);
     }
-    taken.set(target, "given twice");
-    await checkOutput(path, fps === undefined ? {} : { fps });
+    files.push(ofClip);
   }
+  return files;
 }
 
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
+function refuseTaken(
+  file: string,
+  read: { path: string; what: string } | undefined,
+  written: string | undefined,
+): void {
+  const other = read?.path ?? written;
+  if (other === undefined) return;
+  const what = read?.what ?? "given twice";
+  const asWhat = other === file ? "" : ` (as ${other})`;
+  throw new StillmotionError("invalid-option", `--output: ${file} is ${what}${asWhat}; choose another name`);
+}
+
+/** Throws `output` where a file system has less room than the clips may take at most. */
+export async function assertRoom(paths: readonly string[], settings: Settings): Promise<void> {
+  const needed = new Map<string, { folder: string; bytes: number }>();
+  for (const path of paths) {
+    const folder = dirname(await targetPath(path));
+    const [device = folder] = (await fileIdentity(folder)).split(":");
+    const bytes = largestClipBytes(await checkOutput(path), settings) + (needed.get(device)?.bytes ?? 0);
+    needed.set(device, { folder, bytes });
+  }
+  for (const { folder, bytes } of needed.values()) {
+    const freeBytes = await freeSpaceBytes(folder);
+    if (freeBytes === undefined || freeBytes >= bytes) continue;
+    const problem = `${folder}: no room for the clip, which may take up to ${bytesText(bytes)} (${bytesText(freeBytes)} are free)`;
+    throw new StillmotionError("output", `${problem}; free some, or choose a folder on another disk`);
   }
 }

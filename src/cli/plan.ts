@@ -1,9 +1,9 @@
 /** What does `stillmotion plan` take, and what does it show? What `generate` would take with the same flags, before it does. */
-import { statfs } from "node:fs/promises";
 import { Command, type OptionValues } from "commander";
 import { bytesText } from "../byte-sizes.ts";
 import { scratchInMemoryBytes } from "../engine/engine.ts";
 import { temporaryFolder } from "../engine/scratch.ts";
+import { freeSpaceBytes } from "../files/free-space.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
 import { textWithFlags } from "./errors.ts";
@@ -48,6 +48,7 @@ async function plan(images: string[], flags: OptionValues, finish: (exitCode: nu
     const opened = await openRun({
       ...request,
       reporter: { note: (note) => notes.push(note), progress: () => {} },
+      reserve: async () => {},
     });
     try {
       const { maxMemory } = request;
@@ -77,9 +78,8 @@ interface Disk {
 }
 
 async function diskOf({ scratchBytes }: Plan, folder: string): Promise<Disk> {
-  const stats = await statfs(folder).catch(() => undefined);
-  const freeBytes = stats && stats.blocks > 0 ? stats.bavail * stats.bsize : undefined;
-  return { folder, neededBytes: scratchBytes > scratchInMemoryBytes ? scratchBytes : 0, freeBytes };
+  const neededBytes = scratchBytes > scratchInMemoryBytes ? scratchBytes : 0;
+  return { folder, neededBytes, freeBytes: await freeSpaceBytes(folder) };
 }
 
 function asJson(

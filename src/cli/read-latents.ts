@@ -1,9 +1,8 @@
 /** How does starting noise come from a file? The tensor `latents` of a .safetensors file, in any float format. */
-import { open } from "node:fs/promises";
 import { message, option, StillmotionError, workFor } from "../errors.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";
 import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
-import { readSafetensorsHeader } from "../weights/safetensors-file.ts";
+import { readSafetensorsHeader, readTensorBytes } from "../weights/safetensors-file.ts";
 import { dataTypeOf, type SafetensorsEntry } from "../weights/safetensors-header.ts";
 
 /**
@@ -32,13 +31,7 @@ export async function readLatents(path: string): Promise<FloatTensor> {
 
 async function readFloats(path: string, entry: SafetensorsEntry): Promise<Float32Array> {
   const dtype = dataTypeOf(entry, path);
-  const bytes = new Uint8Array(entry.sizeBytes);
-  const file = await open(path);
-  try {
-    await file.read(bytes, 0, bytes.length, entry.offset);
-  } finally {
-    await file.close();
-  }
+  const bytes = await readTensorBytes(path, entry);
   switch (dtype) {
     case "float32":
       return new Float32Array(bytes.buffer);

@@ -34,7 +34,7 @@ export function runFromFlags(
   images: readonly string[],
   flags: OptionValues,
   { signal, onProgress }: Pick<Parameters<typeof hubOptions>[0] & object, "onProgress"> & { signal: AbortSignal },
-): Omit<RunRequest, "reporter"> {
+): Omit<RunRequest, "reporter" | "reserve"> {
   const { revision, localFilesOnly } = flags;
   return {
     images,
@@ -47,7 +47,7 @@ export function runFromFlags(
       ...given(flags, ["variant", "dtype", "weightStorage", "device", "offload", "unet", "preset", "scratchFolder"]),
       ...numbers(flags, ["threads"]),
       ...library(),
-      loras: flags.lora?.map((text: string) => (existsSync(text) ? { path: text } : loraFromText(text))),
+      loras: flags.lora?.map((text: string) => loraFromText(text, existsSync)),
     },
     imageLimits: numbers(flags, Object.keys(pictureFlags)),
     signal,

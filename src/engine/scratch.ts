@@ -1,10 +1,11 @@
 /** Where does a run set numbers aside? A little in memory, the rest in files that have no name and so cannot be left behind. */
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
-import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
+import { type FileHandle, open, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesText } from "../byte-sizes.ts";
 import { message, option, StillmotionError } from "../errors.ts";
+import { freeSpaceBytes } from "../files/free-space.ts";
 import { type Scratch, scratchInMemoryBytes } from "./engine.ts";
 
 /** See the methods of `Engine`. */
@@ -156,10 +157,8 @@ async function allDone(works: readonly Promise<void>[]): Promise<void> {
 }
 
 async function assertFree(folder: string, sizeBytes: number): Promise<void> {
-  const stats = await statfs(folder).catch(() => undefined);
-  if (!stats || stats.blocks === 0) return; // some network file systems do not tell
-  const freeBytes = stats.bavail * stats.bsize;
-  if (freeBytes < sizeBytes) throw noSpace(folder, sizeBytes, freeBytes);
+  const freeBytes = await freeSpaceBytes(folder);
+  if (freeBytes !== undefined && freeBytes < sizeBytes) throw noSpace(folder, sizeBytes, freeBytes);
 }
 
 function noSpace(folder: string, sizeBytes: number, free: number | undefined, cause?: unknown): StillmotionError {

@@ -1,13 +1,11 @@
 /** Is there room for what is to be downloaded? Asked before the first byte, where the system can tell. */
-import { statfs } from "node:fs/promises";
 import { message, option, StillmotionError } from "../errors.ts";
+import { freeSpaceBytes } from "../files/free-space.ts";
 
 /** Throws `output` when the folder's file system has less room than needed. */
 export async function assertSpace(folder: string, neededBytes: number): Promise<void> {
-  const stats = await statfs(folder).catch(() => undefined);
-  if (!stats || stats.blocks === 0) return; // some network file systems do not tell
-  const freeBytes = stats.bavail * stats.bsize;
-  if (freeBytes < neededBytes) throw noSpaceError(folder, neededBytes, freeBytes);
+  const freeBytes = await freeSpaceBytes(folder);
+  if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(folder, neededBytes, freeBytes);
 }
 
 export function noSpaceError(

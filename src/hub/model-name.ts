@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
-import { printable } from "../weights/printable.ts";
+import { escaped } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
 
 /** A model on the hub. */
@@ -29,7 +29,7 @@ export async function findModel(name: string, revision?: string): Promise<{ path
   if (await exists(name)) {
     if (revision === undefined) return { path: name };
     refuse(
-      message`model ${printable(name)} is a path, and ${option("revision")} ${printable(revision)} is for models of the hub; leave it out`,
+      message`model ${escaped(name)} is a path, and ${option("revision")} ${escaped(revision)} is for models of the hub; leave it out`,
     );
   }
   return hubModel(name, revision);
@@ -44,8 +44,8 @@ export function hubModel(name: string, revision?: string): HubModel {
   const repository = known?.repository ?? id;
   if (!known) checkRepository(id, name);
   if (ownRevision !== undefined && revision !== undefined && ownRevision !== revision) {
-    const given = message`${option("revision")} is ${printable(revision)}`;
-    refuse(message`model ${printable(name)} names a revision, and ${given}; give one of them`);
+    const given = message`${option("revision")} is ${escaped(revision)}`;
+    refuse(message`model ${escaped(name)} names a revision, and ${given}; give one of them`);
   }
   const wanted = ownRevision ?? revision ?? defaultRevision;
   checkRevision(wanted);
@@ -74,10 +74,10 @@ function checkRepository(id: string, name: string): void {
     const known = knownCheckpoints.map(({ shortName }) => shortName).join(", ");
     throw new StillmotionError(
       "invalid-checkpoint",
-      `${printable(name)}: there is no such folder; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of ${known}`,
+      `${escaped(name)}: there is no such folder; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of ${known}`,
     );
   }
-  for (const part of parts) assertPlainFileName(part, `model ${printable(name)}`);
+  for (const part of parts) assertPlainFileName(part, `model ${escaped(name)}`);
 }
 
 /** A revision is part of a path in the cache. */
@@ -87,7 +87,7 @@ function checkRevision(revision: string): void {
     for (const segment of revision.split("/")) assertPlainFileName(segment, "revision");
     if (isPlain) return;
   } catch {}
-  refuse(message`${option("revision")} is ${printable(revision)}, expected a branch, a tag or a commit such as main`);
+  refuse(message`${option("revision")} is ${escaped(revision)}, expected a branch, a tag or a commit such as main`);
 }
 
 async function exists(path: string): Promise<boolean> {

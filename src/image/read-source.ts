@@ -32,7 +32,7 @@ async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceB
   if (source instanceof Uint8Array) return checkSize("given as bytes", source, limits);
   if (source instanceof ArrayBuffer) return checkSize("given as bytes", new Uint8Array(source), limits);
   if (source instanceof Blob) return readBlob(source, limits);
-  if (source instanceof URL) return readUrl(source, limits);
+  if (source instanceof URL) return readPlace(placeOfUrl(source, source.href), source.href, limits);
   if (typeof source !== "string" || source === "") {
     const got = source === "" ? "an empty string" : source === null ? "null" : typeof source;
     throw new StillmotionError(
@@ -40,10 +40,52 @@ async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceB
       message`${inCall("loadImage")}got ${got}, expected a path, a URL, the file's bytes (Uint8Array, ArrayBuffer) or a Blob`,
     );
   }
+  return readPlace(await placeOf(source), source, limits);
+}
+
+type Place = { readonly path: string } | { readonly url: URL };
+
+/** What text stands for: the file of that name where there is one, else a URL of a known scheme, else a path. */
+async function placeOf(source: string): Promise<Place> {
+  if (await exists(source)) return { path: source };
+  const known = /^(https?|file|data):/i.test(source);
   // A scheme has at least two letters here, so that C:\photo.png is a path.
-  return /^[a-z][a-z0-9+.-]+:/i.test(source) && URL.canParse(source)
-    ? readUrl(new URL(source), limits)
-    : readFile(source, limits);
+  if (!known && !/^[a-z][a-z0-9+.-]+:\/\//i.test(source)) return { path: source };
+  if (URL.canParse(source)) return placeOfUrl(new URL(source), source);
+  throw fail(sourceName(source), "is no file here and no valid URL; check its spelling");
+}
+
+function placeOfUrl(url: URL, source: string): Place {
+  switch (url.protocol) {
+    case "http:":
+    case "https:":
+    case "data:":
+      return { url };
+    case "file:":
+      return { path: filePath(url, source) };
+    default:
+      throw fail(
+        sourceName(source),
+        `has the scheme ${url.protocol}, expected http, https, file or data; download it first`,
+      );
+  }
+}
+
+function readPlace(place: Place, source: string, limits: ReadLimits): Promise<SourceBytes> {
+  return "url" in place ? readUrl(place.url, limits, sourceName(source)) : readFile(place.path, limits, source);
+}
+
+/** The file on this machine that text stands for; undefined for what is elsewhere, or is refused when it is read. */
+export async function localPath(source: string): Promise<string | undefined> {
+  const place = await placeOf(source).catch(() => undefined);
+  return place && "path" in place ? place.path : undefined;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function readBlob(blob: Blob, limits: ReadLimits): Promise<SourceBytes> {
@@ -52,16 +94,16 @@ async function readBlob(blob: Blob, limits: ReadLimits): Promise<SourceBytes> {
   return { name, bytes: new Uint8Array(await blob.arrayBuffer()) };
 }
 
-async function readFile(path: string, limits: ReadLimits): Promise<SourceBytes> {
+async function readFile(path: string, limits: ReadLimits, name: string): Promise<SourceBytes> {
   try {
     const info = await stat(path);
-    if (info.isDirectory()) throw fail(path, "is a folder, expected a file; name one picture in it");
-    if (info.size > limits.maxBytes) throw tooLarge(path, info.size, limits);
-    return await collect(path, createReadStream(path, { signal: limits.signal }), limits);
+    if (info.isDirectory()) throw fail(name, "is a folder, expected a file; name one picture in it");
+    if (info.size > limits.maxBytes) throw tooLarge(name, info.size, limits);
+    return await collect(name, createReadStream(path, { signal: limits.signal }), limits);
   } catch (error) {
     if (error instanceof StillmotionError) throw error;
     if (limits.signal?.aborted) throw abortedError(limits.signal);
-    throw fail(path, reasonUnreadable(error), error);
+    throw fail(name, reasonUnreadable(error), error);
   }
 }
 
@@ -74,12 +116,7 @@ function reasonUnreadable(error: unknown): string {
   return `could not be read: ${(error as Error).message}`;
 }
 
-async function readUrl(url: URL, limits: ReadLimits): Promise<SourceBytes> {
-  if (url.protocol === "file:") return readFile(filePath(url), limits);
-  const name = url.protocol === "data:" ? "in a data: URL" : printable(url);
-  if (!["http:", "https:", "data:"].includes(url.protocol)) {
-    throw fail(name, `has the scheme ${url.protocol}, expected http, https, file or data; download it first`);
-  }
+async function readUrl(url: URL, limits: ReadLimits, name: string): Promise<SourceBytes> {
   if (url.username !== "" || url.password !== "") {
     throw fail(name, "has a user name or password in its URL, which is not sent; download it first");
   }
@@ -119,11 +156,11 @@ async function readUrl(url: URL, limits: ReadLimits): Promise<SourceBytes> {
   }
 }
 
-function filePath(url: URL): string {
+function filePath(url: URL, name: string): string {
   try {
     return fileURLToPath(url);
   } catch (error) {
-    throw fail(url.href, `is no path on this machine: ${(error as Error).message}`, error);
+    throw fail(name, `is no path on this machine: ${(error as Error).message}`, error);
   }
 }
 
@@ -160,9 +197,11 @@ function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: Rea
   return fail(name, message`${problem}; shrink the picture, or raise ${option("maxBytes")}`);
 }
 
-/** A URL for messages: no password, no query. */
-function printable(url: URL): string {
-  return `${url.protocol}//${url.host}${url.pathname}`;
+/** A source for messages: as it was given, without the password and the query of a URL. */
+export function sourceName(source: string): string {
+  if (/^data:/i.test(source)) return "in a data: URL";
+  if (/^file:/i.test(source) || !/^([a-z][a-z0-9+.-]+:\/\/|https?:)/i.test(source)) return source;
+  return source.replace(/[?#].*$/s, "").replace(/^([^:]+:[/\\]*)[^/\\]*@/, "$1");
 }
 
 function fail(name: string, reason: Message, cause?: unknown): StillmotionError {

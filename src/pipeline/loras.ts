@@ -27,9 +27,14 @@ export type LoraSource = (
  * A LoRA as text: `pan-left.safetensors` or `pan-left.safetensors:0.8`. A drive letter is no path of its own, and a
  * colon that no number follows belongs to the path.
  *
+ * @param exists tells of the whole text whether it is a path that exists: then it is that path, whatever is in it
  * @throws StillmotionError `invalid-option` when what follows the last colon can be neither
  */
-export function loraFromText(text: string): { path: string; strength?: number } {
+export function loraFromText(
+  text: string,
+  exists: (path: string) => boolean = () => false,
+): { path: string; strength?: number } {
+  if (exists(text)) return { path: text };
   const [, path, tail] = /^(.+):([^:]*)$/s.exec(text) ?? [];
   if (path === undefined || tail === undefined) return { path: text };
   const strength = numberFromText(tail);

@@ -64,8 +64,14 @@ export async function checkOutput(
 ): Promise<ClipFormat> {
   const chosen = format === undefined ? formatOf(path) : knownFormat(format);
   checkedFps(fps, chosen);
-  await checkWritable(chosen === "png" ? pngFramePath(path, 1) : path);
+  await checkWritable(filesOfClip(path, 1, chosen)[0]!);
   return chosen;
+}
+
+/** The files that a clip of so many frames is written to: for PNG one a frame. */
+export function filesOfClip(path: string, frames: number, format: ClipFormat): string[] {
+  if (format !== "png") return [path];
+  return Array.from({ length: frames }, (_, index) => pngFramePath(path, index + 1));
 }
 
 async function encode(
@@ -84,17 +90,18 @@ async function encode(
     case "safetensors":
       return [{ path, bytes: encodeClipSafetensors(clip, options) }];
     case "png": {
+      const paths = filesOfClip(path, clip.frames.length, format);
       const files = await encodePngs(clip.frames, options);
-      return files.map((bytes, index) => ({ path: pngFramePath(path, index + 1), bytes }));
+      return files.map((bytes, index) => ({ path: paths[index]!, bytes }));
     }
   }
 }
 
 function formatOf(path: string): ClipFormat {
-  const extension = extname(path).slice(1).toLowerCase();
-  const known = clipFormats.find((format) => format === extension);
+  const extension = extname(path);
+  const known = clipFormats.find((format) => `.${format}` === extension.toLowerCase());
   if (known) return known;
-  const got = extension === "" ? "no extension" : `the extension .${extension}`;
+  const got = /^\.?$/.test(extension) ? "no extension" : `the extension ${extension}`;
   throw new StillmotionError("output", `${path}: got ${got}, expected one of ${knownExtensions()}`);
 }
 

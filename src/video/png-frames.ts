@@ -34,13 +34,33 @@ export async function encodePngs(frames: readonly Image[], options: EncodeOption
  * before the extension (`clip.png` is `clip-0001.png` and so on).
  */
 export function pngFramePath(path: string, number: number): string {
+  const { before, digits, after } = numberingOf(path);
+  return join(dirname(path), `${before}${numberText(number, digits)}${after}`);
+}
+
+/** The number of a frame by its file's name in the folder of `path`; undefined for a name that {@link pngFramePath} does not give. */
+export function pngFrameNumber(path: string, fileName: string): number | undefined {
+  const { before, digits, after } = numberingOf(path);
+  const isLong = fileName.length > before.length + after.length;
+  if (!isLong || !fileName.startsWith(before) || !fileName.endsWith(after)) return undefined;
+  const text = fileName.slice(before.length, fileName.length - after.length);
+  const number = /^\d+$/.test(text) ? Number(text) : 0;
+  return number > 0 && numberText(number, digits) === text ? number : undefined;
+}
+
+function numberingOf(path: string): { before: string; digits: number; after: string } {
   const name = basename(path);
   const pattern = /%(?:0(\d+))?d/.exec(name);
   if (pattern) {
-    const digits = String(number).padStart(Number(pattern[1] ?? 1), "0");
-    return join(dirname(path), name.replace(pattern[0], digits));
+    const after = name.slice(pattern.index + pattern[0].length);
+    return { before: name.slice(0, pattern.index), digits: Number(pattern[1] ?? 1), after };
   }
-  return join(dirname(path), name.replace(/(\.png)?$/i, `-${String(number).padStart(4, "0")}$1`));
+  const [after] = /(\.png)?$/i.exec(name)!;
+  return { before: `${name.slice(0, name.length - after.length)}-`, digits: 4, after };
+}
+
+function numberText(number: number, digits: number): string {
+  return String(number).padStart(digits, "0");
 }
 
 /** Puts a tEXt chunk (PNG specification, section 11.3.3.2) after the IHDR chunk. */

@@ -76,7 +76,8 @@ async function writeWhole(path: string, bytes: Uint8Array, signal: AbortSignal |
   }
 }
 
-function throwOutputError(path: string, sizeBytes: number, cause: unknown): never {
+/** Throws `output` with a reason and a way out for what the file system said. */
+export function throwOutputError(path: string, sizeBytes: number, cause: unknown): never {
   if (cause instanceof StillmotionError) throw cause;
   const code = codeOf(cause);
   throw outputError(`${path}: ${reasonFor(code, dirname(path), sizeBytes) ?? `cannot be written (${cause})`}`, cause);

@@ -1,6 +1,14 @@
-/** How does a name from a hostile file go into an error message? Shortened, and without characters that move a terminal's cursor. */
+/** How do names go into an error message? Without characters that move a terminal's cursor or turn the direction of writing. */
+
+/** A name from a hostile file: shortened as well. */
 export function printable(name: string): string {
-  const short = name.length > 120 ? `${name.slice(0, 117)}...` : name;
-  const escaped = short.replace(/[^\P{C}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-  return escaped === "" ? '""' : escaped;
+  return escaped(name.length > 120 ? `${name.slice(0, 117)}...` : name);
+}
+
+/** A name that a person gave: all of it. */
+export function escaped(name: string): string {
+  const shown = name.replace(/[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+    return `\\u{${character.codePointAt(0)!.toString(16)}}`;
+  });
+  return shown === "" ? '""' : shown;
 }

@@ -80,6 +80,23 @@ async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHe
   return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
 }
 
+/**
+ * Reads one tensor of a .safetensors file whose header was read.
+ *
+ * @returns its bytes, in memory of their own
+ * @throws StillmotionError `invalid-checkpoint`
+ */
+export async function readTensorBytes(path: string, entry: SafetensorsEntry): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await openFile(path);
+  try {
+    const bytes = new Uint8Array(entry.sizeBytes);
+    await readInto(file, bytes, entry.offset, path);
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
 async function openFile(path: string): Promise<FileHandle> {
   try {
     // Not blocking: a named pipe must not hang the caller.

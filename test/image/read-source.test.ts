@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { ImageSource } from "../../src/image/read-source.ts";
-import { readSource } from "../../src/image/read-source.ts";
+import { localPath, readSource } from "../../src/image/read-source.ts";
 
 const limits = { maxBytes: 1000, timeoutMs: 5000, signal: undefined };
 const content = Uint8Array.from({ length: 500 }, (_, i) => i % 251);
@@ -61,6 +61,52 @@ test("a path, a file URL, an http URL, a redirect, a data URL, bytes and a Blob 
   ];
   for (const source of sources)
     expect(Array.from((await readSource(source, limits)).bytes)).toEqual(Array.from(content));
+});
+
+test
+  .skipIf(process.platform === "win32")
+  .each([
+    "cam-2024-05-01T12:30:11.png",
+    "http:photo.png",
+    "data:1,2.png",
+    "file:photo.png",
+    "s3:photo.png",
+    "100%25 #1?.png",
+  ])("a file that exists is read, though its name is %j", async (name) => {
+  await writeFile(name, content);
+  onTestFinished(() => rm(name));
+  expect(await readSource(name, limits)).toEqual({ name, bytes: content });
+  expect(await localPath(name)).toBe(name);
+});
+
+test("an http folder that exists is no address", async () => {
+  await mkdir("http:/example.org", { recursive: true });
+  onTestFinished(() => rm("http:", { recursive: true }));
+  await writeFile("http:/example.org/a.png", content);
+  expect((await readSource("http://example.org/a.png", limits)).bytes).toEqual(content);
+});
+
+test("what is on this machine is told from what is elsewhere", async () => {
+  const path = join(folder, "some.bin");
+  expect(await localPath(pathToFileURL(path).href)).toBe(path);
+  expect(await localPath("nowhere/12:30.png")).toBe("nowhere/12:30.png");
+  for (const elsewhere of ["http://a/b.png", "https://a/b.png", "data:,1", "s3://a/b.png", "file://host/a.png"]) {
+    expect(await localPath(elsewhere), elsewhere).toBeUndefined();
+  }
+});
+
+test.each([
+  ["Cam-2024-05-01T12:30:12 %20.PNG", "was not found"],
+  ["CAM:/photo.png", "was not found"],
+  ["S3://Bucket/X%20Y ü.png", "has the scheme s3:, expected http, https, file or data; download it first"],
+  ["FTP://Example.ORG/A.png", "has the scheme ftp:"],
+  ["http:12:30.png", "is no file here and no valid URL"],
+  ["HTTP://LOCALHOST:1/Ü%20x.png", "could not be fetched"],
+  ["file:///Nowhere/%41.png", "was not found"],
+])("%s is named as it was given", async (name, problem) => {
+  await expect(readSource(name, limits)).rejects.toMatchObject({
+    message: expect.stringContaining(`image ${name}: ${problem}`),
+  });
 });
 
 test.each<[string, () => ImageSource, string]>([
@@ -126,6 +172,9 @@ test("messages show no password and no query", async () => {
   for (const [url, words] of [
     [`http://user:secret@127.0.0.1:${new URL(origin).port}/no.png`, "has a user name or password in its URL"],
     [`${origin}/no.png?token=secret`, "was answered with HTTP 404"],
+    ["s3://user:secret@bucket/a.png?signature=secret", "has the scheme s3:"],
+    ["http:user:secret@127.0.0.1/a.png", "has a user name or password in its URL"],
+    ["http://user:secret@127.0.0.1:port/a.png#secret", "no valid URL"],
   ] as const) {
     const error = await readSource(url, limits).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ message: expect.stringContaining(words) });

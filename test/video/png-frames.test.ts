@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { encodePngs, pngFramePath } from "../../src/video/png-frames.ts";
+import { encodePngs, pngFrameNumber, pngFramePath } from "../../src/video/png-frames.ts";
 import { expectError, testClip } from "./test-clip.ts";
 
 describe("encodePngs", () => {
@@ -34,5 +34,25 @@ describe("pngFramePath", () => {
     ["%d/clip.png", 1, "%d/clip-0001.png"],
   ])("%s, number %d, is %s", (path, number, expected) => {
     expect(pngFramePath(path, number)).toBe(join(expected));
+  });
+});
+
+describe("pngFrameNumber", () => {
+  it.each([
+    ["clip.png", "clip-0001.png", 1],
+    ["a/clip.PNG", "clip-12345.PNG", 12345],
+    ["%d.png", "7.png", 7],
+    ["f%03dx%d.png", "f012x%d.png", 12],
+    ["clip.png", "clip-0000.png", undefined],
+    ["clip.png", "clip-001.png", undefined],
+    ["clip.png", "clip-00001.png", undefined],
+    ["clip.png", "clip-.png", undefined],
+    ["clip.png", "clip-0x01.png", undefined],
+    ["clip.png", "clip-0001.PNG", undefined],
+    ["clip.png", "clip-1-0001.png", undefined],
+    ["aa%da.png", "aa.png", undefined],
+    ["%d.png", "07.png", undefined],
+  ])("of %s, the file %s, is %s", (path, name, expected) => {
+    expect(pngFrameNumber(path, name)).toBe(expected);
   });
 });

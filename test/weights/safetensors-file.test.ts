@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
-import { readSafetensors, readSafetensorsHeader } from "../../src/weights/safetensors-file.ts";
+import { readSafetensors, readSafetensorsHeader, readTensorBytes } from "../../src/weights/safetensors-file.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -20,6 +20,19 @@ test("a small file is read whole", async () => {
   const { tensors, metadata } = await readSafetensors(path);
   expect(tensors.latents).toEqual(latents);
   expect({ ...metadata }).toEqual({ seed: "42" });
+});
+
+test("one tensor is read whole, or refused when the file became shorter", async () => {
+  const path = join(folder, "shrinks.safetensors");
+  await writeFile(path, encodeSafetensors({ before: latents, latents }));
+  const { entries } = await readSafetensorsHeader(path);
+  const entry = entries.get("latents")!;
+  expect(new Float32Array((await readTensorBytes(path, entry)).buffer)).toEqual(latents.data);
+  await truncate(path, entry.offset + entry.sizeBytes - 1);
+  await expect(readTensorBytes(path, entry)).rejects.toMatchObject({
+    code: "invalid-checkpoint",
+    message: `${path}: became shorter while it was read`,
+  });
 });
 
 test("a file too large for memory is not read whole", async () => {

@@ -32,6 +32,15 @@ function nameOf({ paths }: WrittenFiles): string {
   return paths.length === 1 ? paths[0]! : `${paths[0]} to ${paths.at(-1)}`;
 }
 
+/** Files of a numbering that goes on behind the frames that were written. */
+export function leftoverText(files: readonly string[], became: "keep" | "remove", numFrames: number): string {
+  const names =
+    files.length <= 3 ? files.join(", ") : `${files[0]} to ${files.at(-1)} (${countText(files.length, "file")})`;
+  if (became === "remove") return `removed what an earlier, longer run had left: ${names}`;
+  const verb = files.length === 1 ? "is" : "are";
+  return `${names} ${verb} not of this run, which wrote ${countText(numFrames, "frame")}; --clean removes such files`;
+}
+
 /** `--memory 8GB: --decode-chunk-size 2 was chosen`. */
 export function chosenText(maxMemory: string, chosen: Partial<Settings>): string {
   const flags = flagsOfSettings(chosen);

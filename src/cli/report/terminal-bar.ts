@@ -25,7 +25,10 @@ export function terminalReporter(): Reporter {
     timer = undefined;
   };
   return {
-    note: (message) => printLine(output, message),
+    note(message) {
+      erase();
+      printLine(output, message);
+    },
     start(plan) {
       printLine(output, planLine(plan));
       if (!plan.seedWasGiven) printLine(output, seedLine(plan));

@@ -455,6 +455,12 @@ it("text names a path and perhaps a strength", () => {
   expect(loraFromText("C:\\loras\\a.safetensors:.5")).toEqual({ path: "C:\\loras\\a.safetensors", strength: 0.5 });
   expect(loraFromText("C:a.safetensors")).toEqual({ path: "C:a.safetensors" });
   expect(loraFromText("12:30/a.safetensors")).toEqual({ path: "12:30/a.safetensors" });
+  const exists = (path: string) => ["x:0.8", "lora-12:30"].includes(path);
+  expect(loraFromText("x:0.8", exists)).toEqual({ path: "x:0.8" });
+  expect(loraFromText("x:0.8:0.5", exists)).toEqual({ path: "x:0.8", strength: 0.5 });
+  expect(loraFromText("lora-12:30", exists)).toEqual({ path: "lora-12:30" });
+  expect(loraFromText("x:0.7", exists)).toEqual({ path: "x", strength: 0.7 });
+  expect(loraFromText("lora-12:30.safetensors")).toEqual({ path: "lora-12:30.safetensors" });
   expect(() => loraFromText("a.safetensors:strong")).toThrow('the strength in "a.safetensors:strong" is "strong"');
   expect(() => loraFromText("a.safetensors:")).toThrow('is "", expected a number, as in a.safetensors:0.8');
 });

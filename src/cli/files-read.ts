@@ -1,0 +1,68 @@
+/** Which files does a run read? None of them may be one that it writes, under whatever name. */
+import { readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileIdentity } from "../files/file-identity.ts";
+import { defaultCacheFolder, repositoryFolders } from "../hub/cache-folder.ts";
+import { findModel } from "../hub/model-name.ts";
+import { localPath } from "../image/read-source.ts";
+import type { FromPretrainedOptions } from "../pipeline/stable-video-diffusion.ts";
+
+interface FileRead {
+  readonly path: string;
+  /** What it is to the run, in words. */
+  readonly what: string;
+}
+
+/** By their identities. */
+export type FilesRead = ReadonlyMap<string, FileRead>;
+
+export interface Inputs {
+  readonly images: readonly string[];
+  readonly latents: string | undefined;
+  readonly model: string;
+  readonly pipelineOptions: FromPretrainedOptions;
+}
+
+/** A checkpoint's folder and the folders of its networks, one deeper for the snapshots of a cache. */
+const deepestFolder = 3;
+
+export async function filesRead({ images, latents, model, pipelineOptions }: Inputs): Promise<FilesRead> {
+  const files = new Map<string, FileRead>();
+  const add = async (path: string | undefined, what: string) => {
+    if (path === undefined) return;
+    for (const file of await filesBelow(path)) files.set(await fileIdentity(file), { path: file, what });
+  };
+  for (const folder of await modelPaths(model, pipelineOptions)) await add(folder, "a file of the model");
+  for (const lora of pipelineOptions.loras ?? []) {
+    if (!("path" in lora)) continue;
+    await add(join(dirname(lora.path), "adapter_config.json"), "the configuration beside what --lora reads");
+    await add(lora.path, "what --lora reads");
+  }
+  await add(pipelineOptions.libraryPath, "the library of ONNX Runtime");
+  await add(pipelineOptions.unet, "what --unet reads");
+  await add(latents, "what --latents reads");
+  for (const image of images) await add(await localPath(image), "the picture itself");
+  return files;
+}
+
+/** A path that exists, or what the cache has of a model of the hub. */
+async function modelPaths(model: string, { hub }: FromPretrainedOptions): Promise<string[]> {
+  try {
+    const found = await findModel(model, hub?.revision);
+    if ("path" in found) return [found.path];
+    const { blobs, snapshots } = repositoryFolders(hub?.cacheFolder ?? defaultCacheFolder(), found.repository);
+    return [blobs, snapshots];
+  } catch {
+    return []; // opening it says what is wrong
+  }
+}
+
+/** The file itself, or those in a folder and in its folders; none where there is nothing. */
+async function filesBelow(path: string, depth = 1): Promise<string[]> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isDirectory()) return found ? [path] : [];
+  if (depth > deepestFolder) return [];
+  const names = await readdir(path).catch(() => []);
+  const below = await Promise.all(names.map((name) => filesBelow(join(path, name), depth + 1)));
+  return below.flat();
+}
