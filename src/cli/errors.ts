@@ -19,6 +19,8 @@ const otherFlags: Readonly<Record<string, string>> = {
   maxMemory: "memory",
   threads: "threads",
   scratchFolder: "scratch-folder",
+  background: "background",
+  colorProfile: "color-profile",
   maxPixels: "max-pixels",
   maxBytes: "max-bytes",
   timeoutMs: "timeout-ms",

@@ -1,5 +1,7 @@
 /** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
 import type { Command, OptionValues } from "commander";
+import { backgroundWords } from "../image/background.ts";
+import { colorProfiles } from "../image/open-picture.ts";
 import { dtypes, weightStorages } from "../pipeline/dtypes.ts";
 import { loraFromText } from "../pipeline/loras.ts";
 import { numberFromText } from "../pipeline/option-text.ts";
@@ -7,6 +9,7 @@ import { prices } from "../pipeline/options.ts";
 import { hubOptions } from "./models-resolve.ts";
 import type { RunRequest } from "./open-run.ts";
 import { builtInCheckpoint } from "./package-files.ts";
+import { pictureOptions } from "./picture-notes.ts";
 import { settingFlags, settingsFromFlags } from "./setting-flags.ts";
 
 /** Behind the flags that the command has of its own. */
@@ -55,7 +58,18 @@ export function withRunFlags(command: Command): Command {
       "--scratch-folder <folder>",
       "for what decoding sets aside (default: the system's folder for temporary files)",
     )
-    .optionsGroup("Limits for pictures:")
+    .optionsGroup("Pictures:")
+    .option(
+      "--background <colour>",
+      `what transparent pixels are put over: ${backgroundWords}; none: the colours that they hide show ` +
+        `(default: ${pictureOptions.background})`,
+    )
+    .option(
+      "--color-profile <use>",
+      `${colorProfiles.join(" or ")}; srgb: a picture in other colours, such as Display P3, is brought to sRGB; ignore: its ` +
+        "values are taken as they are " +
+        `(default: ${pictureOptions.colorProfile})`,
+    )
     .option("--max-pixels <n>", "width times height that is decoded at most (default: 50 million)")
     .option("--max-bytes <n>", "bytes that are read or downloaded at most (default: 50 million)")
     .option("--timeout-ms <n>", "milliseconds for a download (default: 30000)");
@@ -80,7 +94,10 @@ export function runFromFlags(
       ...library(),
       loras: flags.lora?.map(loraFromText),
     },
-    imageLimits: numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
+    imageOptions: {
+      ...given(flags, ["background", "colorProfile"]),
+      ...numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
+    },
     signal,
   };
 }
