@@ -1,4 +1,5 @@
 /** Are stills, transparency and colours those of Pillow, and is what matters noticed? */
+import sharp from "sharp";
 import { expect, test } from "vitest";
 import { openPicture } from "../../src/image/open-picture.ts";
 import { type Golden, readGolden } from "../support/golden.ts";
@@ -73,14 +74,23 @@ test("a colour profile comes before the background, which is in sRGB", async () 
   const brought = await openPicture(file, { colorProfile: "srgb" });
   const { image, colors, putOver } = await openPicture(file, { colorProfile: "srgb", background: "#ff8000" });
   expect({ colors, putOver }).toEqual({ colors: brought.colors, putOver: "#ff8000" });
-  const alpha = (await openPicture(file, { background: "white" })).image.data;
-  expect(alpha).not.toEqual(image.data);
   // Where the picture is clear the background stands untouched by the profile.
   const [red, green, blue] = [0xff, 0x80, 0];
   const isBackground = (i: number) =>
     image.data[i] === red && image.data[i + 1] === green && image.data[i + 2] === blue;
   expect(image.data.some((_, i) => i % 3 === 0 && isBackground(i))).toBe(true);
 });
+
+test("a picture that is converted in several pieces has its last rows as its first", async () => {
+  const [width, height] = [6000, 3700];
+  const flat = sharp({ create: { width, height, channels: 3, background: { r: 200, g: 40, b: 90 } } });
+  const file = await flat.withIccProfile("p3").png({ compressionLevel: 1 }).toBuffer();
+  const { image } = await openPicture(file, { colorProfile: "srgb" });
+  expect(image.data.length).toBe(width * height * 3);
+  const colour = [...image.data.subarray(0, 3)];
+  expect(Math.abs(colour[0]! - 200)).toBeLessThanOrEqual(2);
+  expect([...image.data.subarray(-3)]).toEqual(colour);
+}, 60_000);
 
 test("an option that is none is refused by its name", async () => {
   const golden = await readGolden("image", "golden", "transparent.safetensors");
