@@ -9,6 +9,7 @@ from diffusers.utils import load_image
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 
+from . import color, stills
 from .checkpoints import load_checkpoint
 from .files import EXACT, TEST_FOLDER, save_golden
 from .pictures import landscape
@@ -37,6 +38,8 @@ def make() -> None:
     preprocessing()
     pixel_values()
     pictures()
+    stills.make()
+    color.make()
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

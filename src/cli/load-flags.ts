@@ -1,7 +1,10 @@
 /** Which flags say how a model is loaded, on what machine it runs, and how pictures are read? By the library's names. */
 import { Option } from "commander";
+import { backgroundWords } from "../image/background.ts";
+import { colorProfiles } from "../image/open-picture.ts";
 import { dtypes, weightStorages } from "../pipeline/dtypes.ts";
 import { prices } from "../pipeline/options.ts";
+import { pictureOptions } from "./picture-notes.ts";
 
 /** As commander takes it, and its help. */
 type LoadFlag = readonly [flag: string, help: string];
@@ -47,6 +50,16 @@ export const modelFlags = {
 
 /** Options of `loadImage`. */
 export const pictureFlags = {
+  background: [
+    "--background <colour>",
+    `what transparent pixels are put over: ${backgroundWords}; none: the colours that they hide show ` +
+      `(default: ${pictureOptions.background})`,
+  ],
+  colorProfile: [
+    "--color-profile <use>",
+    `${colorProfiles.join(" or ")}; srgb: a picture in other colours, such as Display P3, is brought to sRGB; ignore: its ` +
+      `values are taken as they are (default: ${pictureOptions.colorProfile})`,
+  ],
   maxPixels: ["--max-pixels <n>", "width times height that is decoded at most (default: 50 million)"],
   maxBytes: ["--max-bytes <n>", "bytes that are read or downloaded at most (default: 50 million)"],
   timeoutMs: ["--timeout-ms <n>", "milliseconds for a download (default: 30000)"],

@@ -2,7 +2,7 @@
 import { basename, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Image } from "../image/image.ts";
-import { type LoadImageOptions, loadImage } from "../image/load-image.ts";
+import { type LoadImageOptions, openPicture } from "../image/open-picture.ts";
 import { sourceName } from "../image/read-source.ts";
 import { parseSettings } from "../pipeline/parse-settings.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
@@ -11,6 +11,7 @@ import type { FloatTensor } from "../tensor.ts";
 import { chooseFit } from "./choose-fit.ts";
 import { type FilesRead, filesRead } from "./files-read.ts";
 import { assertRoom, checkOutputs, outputPaths } from "./outputs.ts";
+import { pictureNotes, pictureOptions } from "./picture-notes.ts";
 import { readLatents } from "./read-latents.ts";
 import type { Reporter, RunPlan } from "./report/reporter.ts";
 
@@ -26,7 +27,8 @@ export interface RunRequest {
   /** See the pipeline's option. */
   readonly maxMemory: string | undefined;
   readonly pipelineOptions: FromPretrainedOptions;
-  readonly imageLimits: LoadImageOptions;
+  /** Those that a flag gave. */
+  readonly imageOptions: LoadImageOptions;
   readonly reporter: Pick<Reporter, "note" | "progress">;
   readonly signal: AbortSignal;
   /** Called with files that the run will write, one for each clip and format, before anything is loaded. */
@@ -53,7 +55,11 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
   const paths = outputPaths(request.outputs, request.images.length * (given.numVideosPerPrompt ?? 1));
   await checkAndReserve(paths.flat(), given, await filesRead(inputs), request);
   const images: Image[] = [];
-  for (const image of request.images) images.push(await loadImage(image, { ...request.imageLimits, signal }));
+  for (const source of request.images) {
+    const picture = await openPicture(source, { ...pictureOptions, ...request.imageOptions, signal });
+    for (const note of pictureNotes(picture)) reporter.note(`${pictureName(source)} ${note}`);
+    images.push(picture.image);
+  }
   const latents = inputs.latents === undefined ? undefined : await readLatents(inputs.latents);
 
   const pipeline = await StableVideoDiffusionPipeline.fromPretrained(request.model, {

@@ -25,7 +25,7 @@ export function withRunFlags(command: Command): Command {
     const option = toLoadFlag(flag);
     command.addOption(name === mayBeRepeated ? option.argParser(collect) : option);
   }
-  command.optionsGroup("Limits for pictures:");
+  command.optionsGroup("Pictures:");
   for (const flag of Object.values(pictureFlags)) command.addOption(toLoadFlag(flag));
   return command;
 }
@@ -49,7 +49,10 @@ export function runFromFlags(
       ...library(),
       loras: flags.lora?.map((text: string) => loraFromText(text, existsSync)),
     },
-    imageLimits: numbers(flags, Object.keys(pictureFlags)),
+    imageOptions: {
+      ...given(flags, ["background", "colorProfile"]),
+      ...numbers(flags, ["maxPixels", "maxBytes", "timeoutMs"]),
+    },
     signal,
   };
 }

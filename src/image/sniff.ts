@@ -17,26 +17,6 @@ export function sniff(bytes: Uint8Array): Sniffed {
   return { looksLike: otherKind(head) };
 }
 
-/** True when a PNG, WebP or AVIF holds an animation. */
-export function isAnimated(format: ImageFormat, bytes: Uint8Array): boolean {
-  if (format === "avif") return latin1(bytes.subarray(8, 12)) === "avis";
-  if (format === "webp") return latin1(bytes.subarray(12, 16)) === "VP8X" && (bytes[20]! & 0x02) !== 0;
-  return format === "png" && animationControlFrames(bytes) > 1;
-}
-
-/** Frames named by the `acTL` chunk of an animated PNG, which stands before the first `IDAT`; 0 without one. */
-function animationControlFrames(bytes: Uint8Array): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 8;
-  while (at + 12 <= bytes.length) {
-    const name = latin1(bytes.subarray(at + 4, at + 8));
-    if (name === "acTL") return view.getUint32(at + 8);
-    if (name === "IDAT") return 0;
-    at += 12 + view.getUint32(at);
-  }
-  return 0;
-}
-
 /** AVIF, HEIC, MP4 and QuickTime share one container; its brands tell them apart. */
 function sniffBrands(bytes: Uint8Array): Sniffed {
   const boxLength = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0);

@@ -25,6 +25,8 @@ const wrongWords: Readonly<Record<LoadOption, readonly string[]>> = {
   maxMemory: ["wrong"],
   threads: ["wrong"],
   scratchFolder: ["wrong"],
+  background: ["wrong"],
+  colorProfile: ["wrong"],
   maxPixels: ["wrong"],
   maxBytes: ["wrong"],
   timeoutMs: ["wrong"],
@@ -113,9 +115,17 @@ it("notes and a plan keep the names of the picture and of the model", { timeout:
   await copyFile(resolve("test/weights/lora/golden/kohya.safetensors"), lora);
   const args = ["plan", image, ...small, "--model", model, "--lora", `${lora}:0.5`];
   const { stdout } = await stillmotionHere(args);
-  expect(stdout).toMatch(/^decodeChunkSize 1\.png is 150x100, cropped .*\nseed: 2 frames of 64x64/);
+  expect(stdout).toMatch(
+    /^decodeChunkSize 1\.png is 150x100, cropped .*\n\/.*\/numFrames: maxPixels\.safetensors: .*\nseed: 2 frames of 64x64/,
+  );
   const plan = JSON.parse((await stillmotionHere([...args, "--json"])).stdout);
-  expect(plan).toMatchObject({ model: "seed", notes: [expect.stringMatching(/^decodeChunkSize 1\.png is/)] });
+  expect(plan).toMatchObject({
+    model: "seed",
+    notes: [
+      expect.stringMatching(/^decodeChunkSize 1\.png is/),
+      expect.stringContaining("/numFrames: maxPixels.safetensors: "),
+    ],
+  });
 });
 
 it("a plan that would be refused says what would fit, in flags", { timeout: 120_000 }, async () => {

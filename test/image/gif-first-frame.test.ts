@@ -1,6 +1,7 @@
 import sharp from "sharp";
 import { expect, test } from "vitest";
 import { gifFirstFrame } from "../../src/image/gif-first-frame.ts";
+import { loadImage } from "../../src/image/load-image.ts";
 
 /** Two frames of 2x2 pixels after a comment; colour 0 is red and marked as transparent, colour 1 is blue. */
 const twoFrames = Uint8Array.from([
@@ -19,17 +20,21 @@ function frame(codes: number[]): number[] {
   return [...control, 0x2c, 0, 0, 0, 0, 2, 0, 2, 0, 0, 2, codes.length, ...codes, 0];
 }
 
-test("the first frame stands alone, and its transparent pixels show their palette colour", async () => {
+const [red, blue, black, white] = [
+  [255, 0, 0],
+  [0, 0, 255],
+  [0, 0, 0],
+  [255, 255, 255],
+];
+const pixelsOf = async (file: Uint8Array) => [...(await sharp(file).removeAlpha().raw().toBuffer())];
+
+test("the first frame stands alone, with its palette's colours and beside it what is opaque", async () => {
   const still = gifFirstFrame(twoFrames);
-  expect(still.length).toBe(endOfFirstFrame + 1);
-  expect((await sharp(still).metadata()).pages).toBe(1);
-  const [red, blue, black] = [
-    [255, 0, 0],
-    [0, 0, 255],
-    [0, 0, 0],
-  ];
-  expect([...(await sharp(twoFrames).removeAlpha().raw().toBuffer())]).toEqual([black, blue, blue, black].flat());
-  expect([...(await sharp(still).removeAlpha().raw().toBuffer())]).toEqual([red, blue, blue, red].flat());
+  expect((await sharp(still.bytes).metadata()).pages).toBe(1);
+  expect(await pixelsOf(twoFrames)).toEqual([black, blue, blue, black].flat());
+  expect(await pixelsOf(still.bytes)).toEqual([red, blue, blue, red].flat());
+  expect(await pixelsOf(still.opacity!)).toEqual([black, white, white, black].flat());
+  expect(still.canvas).toEqual({ width: 2, height: 2, left: 0, top: 0, around: [255, 0, 0, 0] });
 });
 
 test("the caller's bytes stay as they are", () => {
@@ -38,11 +43,11 @@ test("the caller's bytes stay as they are", () => {
   expect(twoFrames).toEqual(before);
 });
 
-test("what follows the first frame does not matter, what is missing in it does", () => {
+test("what follows the first frame does not matter, what is missing in it does", async () => {
   const whole = gifFirstFrame(twoFrames);
-  for (let length = 0; length < twoFrames.length; length++) {
+  for (let length = 13; length < twoFrames.length; length++) {
     const cut = twoFrames.subarray(0, length);
-    if (length < endOfFirstFrame) expect(gifFirstFrame(cut), `cut at ${length}`).toBe(cut);
-    else expect(gifFirstFrame(cut), `cut at ${length}`).toEqual(whole);
+    if (length >= endOfFirstFrame) expect(gifFirstFrame(cut), `cut at ${length}`).toEqual(whole);
+    else await expect(loadImage(cut), `cut at ${length}`).rejects.toMatchObject({ code: "invalid-image" });
   }
 });

@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { beforeAll, expect, test } from "vitest";
 import { loadImage } from "../../src/image/load-image.ts";
+import { encodeWebp } from "../../src/video/webp.ts";
 import { readGolden } from "../support/golden.ts";
 import { expectSamePixels, imageFrom } from "./golden-images.ts";
 
@@ -174,6 +176,49 @@ test.each([0.3, 0.5, 0.9, 0.98])(
     }
   },
 );
+
+test("a JPEG without its last bytes is refused, as in Pillow", async () => {
+  const stored = ["progressive.jpg", "grey.jpg", "cmyk.jpg"].map((name) => join(import.meta.dirname, "golden", name));
+  for (const whole of [jpeg, ...(await Promise.all(stored.map((path) => readFile(path))))]) {
+    expect([...whole.subarray(-2)]).toEqual([0xff, 0xd9]); // end of image
+    for (const missing of [1, 2]) await expectRefused(whole.subarray(0, -missing), /this JPEG is cut off or damaged/);
+  }
+});
+
+test("a clip of one frame that exportToVideo writes is a still", async () => {
+  const still = await loadImage(await encodeWebp([{ width, height, data }], { quality: 100 }));
+  expect([still.width, still.height]).toEqual([width, height]);
+  expect(maxDifference(still.data, data)).toBeLessThanOrEqual(8);
+});
+
+test("a colour profile is applied when asked for, and an error when it cannot be", async () => {
+  const inP3 = await sharp(data, raw).withIccProfile("p3").png().toBuffer();
+  expect(maxDifference((await loadImage(inP3)).data, data)).toBeGreaterThan(4);
+  const inSrgb = await sharp(inP3).raw().toBuffer();
+  expect(maxDifference((await loadImage(inP3, { colorProfile: "srgb" })).data, inSrgb)).toBeLessThanOrEqual(1);
+  const profile = Buffer.concat([Buffer.from("x\0\0", "latin1"), deflateSync(new Uint8Array(300))]);
+  const unusable = Buffer.concat([png.subarray(0, 33), pngChunk("iCCP", profile), png.subarray(33)]);
+  expect((await loadImage(unusable)).data).toEqual(data);
+  await expect(loadImage(unusable, { colorProfile: "srgb" })).rejects.toMatchObject({
+    code: "invalid-image",
+    option: "colorProfile",
+    message: expect.stringMatching(
+      /^image given as bytes: has a colour profile without a name, which cannot be used: it is damaged.*set colorProfile to "ignore"$/,
+    ),
+  });
+});
+
+test("a background is seen through transparent pixels when asked for", async () => {
+  const rgba = Buffer.from([...[255, 0, 0, 0], ...[255, 0, 0, 255]]);
+  const half = await sharp(rgba, { raw: { width: 2, height: 1, channels: 4 } })
+    .png()
+    .toBuffer();
+  const over = async (background?: string) => [...(await loadImage(half, { background })).data];
+  expect(await over()).toEqual([255, 0, 0, 255, 0, 0]);
+  expect(await over("none")).toEqual([255, 0, 0, 255, 0, 0]);
+  expect(await over("white")).toEqual([255, 255, 255, 255, 0, 0]);
+  expect(await over("#0F8")).toEqual([0, 255, 136, 255, 0, 0]);
+});
 
 test("a decompression bomb is refused from its header, without decoding", async () => {
   const bomb = pngFile(30_000, 30_000, 8, 2, new Uint8Array(1000));
