@@ -6,7 +6,10 @@ import { numberFromText } from "./option-text.ts";
 import { show } from "./parse-settings.ts";
 
 /** A LoRA to add to the UNet: a `.safetensors` file, or its bytes. */
-export type LoraSource = ({ readonly path: string } | { readonly bytes: Uint8Array; readonly name?: string }) & {
+export type LoraSource = (
+  | { readonly path: string }
+  | { readonly bytes: Uint8Array; readonly name?: string | undefined }
+) & {
   /** How much of it is added: 1 as it was trained (the default), 0 nothing, below 0 its opposite. */
   readonly strength?: number | undefined;
 };

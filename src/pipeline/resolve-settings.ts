@@ -27,7 +27,7 @@ export type PythonSpelling = {
   readonly [Name in OptionName as SnakeCase<Name> extends Name ? never : SnakeCase<Name>]?:
     | GenerateSettings[Name]
     | null;
-} & { readonly output_type?: "pil" | "np" | "pt" | "latent" | null };
+} & { readonly output_type?: "pil" | "np" | "pt" | "latent" | null | undefined };
 
 /** What `generate` gives: `images` are 8-bit pictures, `floats` float32 tensors, `latents` skips decoding. */
 export type OutputType = "images" | "floats" | "latents";
