@@ -29,7 +29,7 @@ export interface LoadImageOptions {
  * differences: 16-bit grey keeps its upper 8 bits where Pillow clips at 255, and AVIF with halved colour resolution
  * may differ at sharp colour edges, where decoders are free.
  *
- * @param source a path, an http(s), file or data URL, the file's bytes, or a Blob
+ * @param source a path, an http(s), file or data URL, the file's bytes (copied before the call returns its promise), or a Blob
  * @throws StillmotionError `invalid-image` when there is no such file, it is not a picture, damaged, animated (other than
  *   GIF) or beyond the limits; `aborted` when the signal fires
  * @example

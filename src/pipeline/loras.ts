@@ -32,6 +32,16 @@ export function loraFromText(text: string): { path: string; strength?: number } 
   );
 }
 
+/** The list with bytes of its own, for what is read later. What is wrong in it stays so. */
+export function copyLoras(loras: readonly LoraSource[] | undefined): readonly LoraSource[] | undefined {
+  if (!Array.isArray(loras)) return loras;
+  return (loras as readonly LoraSource[]).map((source) => {
+    if (typeof source !== "object" || source === null) return source;
+    const isBytes = "bytes" in source && source.bytes instanceof Uint8Array;
+    return isBytes ? { ...source, bytes: new Uint8Array(source.bytes) } : { ...source };
+  });
+}
+
 /**
  * LoRAs with their strengths, in the order given.
  *

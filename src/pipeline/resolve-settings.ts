@@ -98,7 +98,8 @@ export function resolveSettings(
   const sigmas = options.sigmas ?? (isReplaced ? undefined : preset.sigmas);
   const numInferenceSteps = Array.isArray(sigmas) ? options.numInferenceSteps : base.numInferenceSteps;
   const decodeChunkSize = Math.min(base.decodeChunkSize ?? defaultChunkSize(base), base.numFrames);
-  const settings: Settings = { ...base, sigmas, numInferenceSteps, decodeChunkSize };
+  // A copy: lists of the preset are not the caller's to change.
+  const settings: Settings = structuredClone({ ...base, sigmas, numInferenceSteps, decodeChunkSize });
   checkSampling(settings);
   return {
     settings,
