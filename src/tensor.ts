@@ -78,6 +78,11 @@ export function floatTensor(
   return { dtype: "float32", shape, data };
 }
 
+/** The same values in memory of their own. */
+export function copyTensor({ shape, data }: FloatTensor): FloatTensor {
+  return floatTensor([...shape], data.slice());
+}
+
 /** True for a float32 tensor whose data fills its shape. */
 export function isFloatTensor(value: unknown): value is FloatTensor {
   if (typeof value !== "object" || value === null || !("shape" in value) || !("data" in value)) return false;

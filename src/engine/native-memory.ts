@@ -1,6 +1,6 @@
 /** How does memory that native code freed get back to the system? */
 import { readFileSync } from "node:fs";
-import koffi from "koffi";
+import { koffi } from "./koffi.ts";
 
 /** glibc's parameters `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`. */
 const mmapThreshold = -3;

@@ -1,8 +1,8 @@
 /** How are graphs run in Node? By ONNX Runtime's C API in a worker thread, so that the caller's event loop stays free. */
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { extname } from "node:path";
 import { abortedError, message, option, StillmotionError, throwIfAborted } from "../errors.ts";
+import { programUrl } from "../installed-package.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../tensor.ts";
 import type { Engine, Model, Session, Workspace } from "./engine.ts";
@@ -63,7 +63,7 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
       message`${option("device")} is "${device}", but this version runs graphs on ${Object.keys(providers).join(" or ")} only (${libraryPath} has ${availableProviders(api).join(", ")})`,
     );
   }
-  const worker = new WorkerCalls(new URL(`./ort-worker${extname(import.meta.url)}`, import.meta.url), { libraryPath });
+  const worker = new WorkerCalls(programUrl("engine/ort-worker"), { libraryPath });
   await worker.started;
   // Held until no thread loads any more: sessions must not outlive the environment.
   let runtime: Runtime | undefined = startRuntime(api);

@@ -5,8 +5,9 @@
  * build of stillmotion works with every library from the version below on. Declarations: ONNX Runtime 1.30
  * include/onnxruntime/core/session/onnxruntime_c_api.h.
  */
-import koffi, { type LibraryHandle } from "koffi";
+import type { LibraryHandle } from "koffi";
 import { StillmotionError } from "../errors.ts";
+import { koffi } from "./koffi.ts";
 
 /** The address of a native object. */
 export type Handle = bigint;

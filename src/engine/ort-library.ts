@@ -1,8 +1,8 @@
 /** Where does ONNX Runtime's shared library lie? */
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { StillmotionError } from "../errors.ts";
+import { resolveInstalled } from "../installed-package.ts";
 
 const fileNames: Partial<Record<NodeJS.Platform, string>> = {
   linux: "libonnxruntime.so.1",
@@ -20,8 +20,9 @@ export function findOrtLibrary(): string {
   const fileName = fileNames[process.platform];
   let packageFolder: string;
   try {
-    packageFolder = dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json"));
+    packageFolder = dirname(resolveInstalled("onnxruntime-node/package.json"));
   } catch (error) {
+    if (error instanceof StillmotionError) throw error;
     throw new StillmotionError("engine", "the package onnxruntime-node is not installed; run `npm install` again", {
       cause: error,
     });

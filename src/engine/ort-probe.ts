@@ -1,6 +1,6 @@
 /** Which execution providers really work on this machine? Each is tried in a process of its own: a driver may crash or hang. */
 import { fork } from "node:child_process";
-import { extname } from "node:path";
+import { programUrl } from "../installed-package.ts";
 import { availableProviders, openOrtApi } from "./ort-api.ts";
 import { findOrtLibrary } from "./ort-library.ts";
 
@@ -54,7 +54,7 @@ export async function probeProviders(
 }
 
 function failureOf(question: ProbeQuestion, timeoutMs: number): Promise<string | undefined> {
-  const program = new URL(`./ort-probe-child${extname(import.meta.url)}`, import.meta.url);
+  const program = programUrl("engine/ort-probe-child");
   return new Promise((resolve) => {
     const child = fork(program, {
       execArgv: [],

@@ -27,10 +27,12 @@ function serve(port: MessagePort, { libraryPath }: WorkerSetup): void {
       sessions: new Map(),
       arena: undefined,
     };
-    port.on("message", (request: Request) => {
+    const onMessage = (request: Request) => {
       answer(port, () => perform(state, request));
-      if (request.kind === "stop") port.close();
-    });
+      // Nothing is left to wait for, so the thread ends. Deno's port has no `close`.
+      if (request.kind === "stop") port.off("message", onMessage);
+    };
+    port.on("message", onMessage);
     return undefined;
   });
 }

@@ -1,7 +1,7 @@
 /** Which threads work weights out and load what reads them, and what becomes of those threads when a load fails or is ended? */
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { abortedError, isOutOfMemory, StillmotionError } from "../errors.ts";
+import { programUrl } from "../installed-package.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
 import type { PreparedWeight } from "../onnx/prepared.ts";
 import { elementCount } from "../tensor.ts";
@@ -67,7 +67,7 @@ export async function prepareInThreads(
   /** In their order: where one thread ends the others, theirs is another problem. */
   const problems: PrepareProblem[] = [];
   try {
-    const program = new URL(`./prepare-worker${extname(import.meta.url)}`, import.meta.url);
+    const program = programUrl("engine/prepare-worker");
     const start = () => new Worker(program, { workerData: setup, execArgv: [] });
     const ends = Array.from({ length: count }, async () => {
       const problem = await endOf(start, name, (part, session) => sessions.set(part, session));

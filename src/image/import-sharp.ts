@@ -5,9 +5,11 @@ export type Sharp = typeof import("sharp").default;
 
 /** @throws StillmotionError `unsupported` when the package or its binaries are missing */
 export async function importSharp(): Promise<Sharp> {
+  const { requireInstalled } = await import("../installed-package.ts");
   try {
-    return (await import("sharp")).default;
+    return requireInstalled("sharp") as Sharp;
   } catch (error) {
+    if (error instanceof StillmotionError) throw error;
     const reason = error instanceof Error ? error.message.trim().split("\n")[0] : String(error);
     throw new StillmotionError(
       "unsupported",

@@ -12,7 +12,7 @@ import type { ImageSource } from "./read-source.ts";
  * `srgb`. Two differences: 16-bit grey keeps its upper 8 bits where Pillow clips at 255, and AVIF with halved colour resolution
  * may differ at sharp colour edges, where decoders are free.
  *
- * @param source a path, an http(s), file or data URL, the file's bytes, or a Blob
+ * @param source a path, an http(s), file or data URL, the file's bytes (copied before the call returns its promise), or a Blob
  * @throws StillmotionError `invalid-image` when there is no such file, it is not a picture, damaged, animated (other than
  *   GIF) or beyond the limits, or when it shall be brought to sRGB and its colour profile cannot be used; `invalid-option`;
  *   `aborted` when the signal fires

@@ -29,8 +29,7 @@ export async function readSource(source: ImageSource, limits: ReadLimits): Promi
 }
 
 async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceBytes> {
-  if (source instanceof Uint8Array) return checkSize("given as bytes", source, limits);
-  if (source instanceof ArrayBuffer) return checkSize("given as bytes", new Uint8Array(source), limits);
+  if (source instanceof Uint8Array || source instanceof ArrayBuffer) return copyBytes(source, limits);
   if (source instanceof Blob) return readBlob(source, limits);
   if (source instanceof URL) return readPlace(placeOfUrl(source, source.href), source.href, limits);
   if (typeof source !== "string" || source === "") {
@@ -186,9 +185,11 @@ async function collect(
   return { name, bytes };
 }
 
-function checkSize(name: string, bytes: Uint8Array, limits: ReadLimits): SourceBytes {
-  if (bytes.length > limits.maxBytes) throw tooLarge(name, bytes.length, limits);
-  return { name, bytes };
+/** They are decoded later, when the caller may have used their memory for something else. */
+function copyBytes(source: Uint8Array | ArrayBuffer, limits: ReadLimits): SourceBytes {
+  const name = "given as bytes";
+  if (source.byteLength > limits.maxBytes) throw tooLarge(name, source.byteLength, limits);
+  return { name, bytes: new Uint8Array(source instanceof Uint8Array ? source : source.slice(0)) };
 }
 
 function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: ReadLimits): StillmotionError {

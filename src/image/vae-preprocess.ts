@@ -1,28 +1,18 @@
-/** Which numbers does the VAE see? The picture at the clip's size, resized with Lanczos, in [-1, 1]. */
-import { StillmotionError } from "../errors.ts";
+/** Which numbers does the VAE see? A picture of the clip's size, in [-1, 1]. */
 import type { FloatTensor } from "../tensor.ts";
 import { floatTensor } from "../tensor.ts";
 import type { Image } from "./image.ts";
-import { resizeImage } from "./resize.ts";
 
 /**
- * The input of the VAE encoder, the same numbers as `VideoProcessor.preprocess` gives, but channels last.
+ * The input of the VAE encoder for a picture that `fitImage` brought to the clip's size: together the same numbers as
+ * `VideoProcessor.preprocess` gives, but channels last.
  *
- * @returns float32 in [-1, 1], (images, height, width, 3)
+ * @returns float32 in [-1, 1], (1, height, width, 3)
  * @source diffusers 0.42.1 image_processor.py `VaeImageProcessor.preprocess`
  */
-export function vaePixelValues(
-  images: readonly Image[],
-  { width, height }: { readonly width: number; readonly height: number },
-): FloatTensor {
-  if (images.length === 0)
-    throw new StillmotionError("invalid-image", "image: got an empty list, expected at least one");
-  const tensor = floatTensor([images.length, height, width, 3]);
-  images.forEach((image, index) => {
-    const { data } = resizeImage(image, { width, height, filter: "lanczos" });
-    const start = index * data.length;
-    for (let i = 0; i < data.length; i++) tensor.data[start + i] = signedValues[data[i]!]!;
-  });
+export function vaePixelValues({ width, height, data }: Image): FloatTensor {
+  const tensor = floatTensor([1, height, width, 3]);
+  for (let i = 0; i < data.length; i++) tensor.data[i] = signedValues[data[i]!]!;
   return tensor;
 }
 

@@ -18,20 +18,39 @@ export interface ImageConditioning {
   readonly latents: FloatTensor;
 }
 
-/** The CLIP embedding of each original picture: (1, channels) each. */
-export async function embedImages(
-  context: StageContext,
+/** What the networks see of one picture. */
+export interface PictureInputs {
+  /** (1, 3, size, size), of the original picture. */
+  readonly clipPixels: FloatTensor;
+  /** At the clip's size, for the VAE. */
+  readonly fitted: Image;
+}
+
+/** What the networks will see of the pictures, in memory of its own: the caller may use the pictures' for something else. */
+export function readPictures(
   networks: Networks,
   images: readonly Image[],
   featureExtractor: JsonObject,
+  { width, height, fit }: { width: number; height: number; fit: Fit },
+): PictureInputs[] {
+  const clip = { size: networks.clip.imageSize, ...pixelStatistics(featureExtractor) };
+  return images.map((image) => ({
+    clipPixels: clipPixelValues(image, clip),
+    fitted: fitImage(image, { width, height, fit }),
+  }));
+}
+
+/** The CLIP embedding of each picture: (1, channels) each. */
+export async function embedImages(
+  context: StageContext,
+  networks: Networks,
+  pictures: readonly PictureInputs[],
 ): Promise<FloatTensor[]> {
-  const { mean, std } = pixelStatistics(featureExtractor);
   return withSession(context, "image encoder", networks.write.imageEncoder(), async (session) => {
     const embeddings: FloatTensor[] = [];
-    for (const image of images) {
-      context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: images.length });
-      const pixels = clipPixelValues(image, { size: networks.clip.imageSize, mean, std });
-      const { image_embedding } = await session.run({ pixel_values: pixels }, context);
+    for (const { clipPixels } of pictures) {
+      context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: pictures.length });
+      const { image_embedding } = await session.run({ pixel_values: clipPixels }, context);
       embeddings.push(image_embedding as FloatTensor);
     }
     return embeddings;
@@ -47,16 +66,15 @@ export async function embedImages(
 export async function encodeImages(
   context: StageContext,
   networks: Networks,
-  images: readonly Image[],
+  pictures: readonly PictureInputs[],
   noise: FloatTensor,
-  settings: { width: number; height: number; fit: Fit; noiseAugStrength: number },
+  { width, height, noiseAugStrength }: { width: number; height: number; noiseAugStrength: number },
 ): Promise<FloatTensor[]> {
-  const { width, height, fit, noiseAugStrength } = settings;
   return withSession(context, "vae encoder", networks.write.vaeEncoder({ height, width }), async (session) => {
     const latents: FloatTensor[] = [];
-    for (const [index, image] of images.entries()) {
-      context.onProgress({ stage: "vae encoder", state: "running", done: index, total: images.length });
-      const pixels = vaePixelValues([fitImage(image, { width, height, fit })], { width, height });
+    for (const [index, { fitted }] of pictures.entries()) {
+      context.onProgress({ stage: "vae encoder", state: "running", done: index, total: pictures.length });
+      const pixels = vaePixelValues(fitted);
       addNoise(pixels, noise, index, noiseAugStrength);
       const result = await session.run({ image: pixels }, context);
       latents.push(result.latents as FloatTensor);

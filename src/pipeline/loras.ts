@@ -46,6 +46,16 @@ export function loraFromText(
   );
 }
 
+/** The list with bytes of its own, for what is read later. What is wrong in it stays so. */
+export function copyLoras(loras: readonly LoraSource[] | undefined): readonly LoraSource[] | undefined {
+  if (!Array.isArray(loras)) return loras;
+  return (loras as readonly LoraSource[]).map((source) => {
+    if (typeof source !== "object" || source === null) return source;
+    if (!("bytes" in source && source.bytes instanceof Uint8Array)) return { ...source };
+    return { ...source, bytes: new Uint8Array(source.bytes), config: structuredClone(source.config) };
+  });
+}
+
 /**
  * LoRAs with their strengths, in the order given.
  *

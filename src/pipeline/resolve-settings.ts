@@ -27,7 +27,7 @@ export type PythonSpelling = {
   readonly [Name in OptionName as SnakeCase<Name> extends Name ? never : SnakeCase<Name>]?:
     | GenerateSettings[Name]
     | null;
-} & { readonly output_type?: "pil" | "np" | "pt" | "latent" | null };
+} & { readonly output_type?: "pil" | "np" | "pt" | "latent" | null | undefined };
 
 /** What `generate` gives: `images` are 8-bit pictures, `floats` float32 tensors, `latents` skips decoding. */
 export type OutputType = "images" | "floats" | "latents";
@@ -99,7 +99,8 @@ export function resolveSettings(
   const sigmas = options.sigmas ?? (isReplaced ? undefined : preset.sigmas);
   const numInferenceSteps = Array.isArray(sigmas) ? options.numInferenceSteps : base.numInferenceSteps;
   const decodeChunkSize = Math.min(base.decodeChunkSize ?? defaultChunkSize(base), base.numFrames);
-  const settings: Settings = { ...base, sigmas, numInferenceSteps, decodeChunkSize };
+  // A copy: lists of the preset are not the caller's to change.
+  const settings: Settings = structuredClone({ ...base, sigmas, numInferenceSteps, decodeChunkSize });
   checkSampling(settings);
   return {
     settings,

@@ -6,11 +6,18 @@ import { checkImage, type Image } from "../image/image.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
 import { kindsOfWork } from "../onnx/work.ts";
 import { eulerDiscreteConfig } from "../schedulers/euler-discrete.ts";
-import { type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
+import { copyTensor, type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
 import { withLoras } from "../weights/lora/place-lora.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { calibrate, type Speeds } from "./calibrate.ts";
-import { addedTimeIds, conditionImages, embedImages, encodeImages } from "./conditioning.ts";
+import {
+  addedTimeIds,
+  conditionImages,
+  embedImages,
+  encodeImages,
+  type PictureInputs,
+  readPictures,
+} from "./conditioning.ts";
 import { countEvaluations } from "./count-evaluations.ts";
 import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
 import { denoise } from "./denoise.ts";
@@ -23,7 +30,7 @@ import {
   type weightStorages,
 } from "./dtypes.ts";
 import { evaluateUnet, withUnets } from "./evaluate-unet.ts";
-import { type LoraSource, lorasGiven, readLoras } from "./loras.ts";
+import { copyLoras, type LoraSource, lorasGiven, readLoras } from "./loras.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
@@ -112,7 +119,10 @@ export interface GenerateOptions<Output extends OutputType = "images"> extends G
   readonly outputType?: Output | undefined;
   /** Ends the run inside a step, at the next operator. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after each step. A tensor that it returns, of the same shape, replaces the latents. */
+  /**
+   * Called after each step. A tensor that it returns, of the same shape, replaces the latents. What it is given is a copy, and
+   * what it returns is copied: both may be kept and changed.
+   */
   readonly onStep?: OnStep | undefined;
   /**
    * The most that the process may hold during the call: bytes, or text such as `8GB`. Where the settings would take more,
@@ -194,7 +204,8 @@ export class StableVideoDiffusionPipeline {
 
   /**
    * Opens a checkpoint and starts an engine. Configurations and the shape of every tensor are
-   * checked; the weights stay in their files until a network needs them.
+   * checked; the weights stay in their files until a network needs them. The options, LoRAs' bytes included, are read
+   * before the call returns its promise.
    *
    * @param name a folder, a single `.safetensors` file, or a model of the Hugging Face hub, downloaded when first used: `svd`, `svd-xt`, `svd-xt-1.1`
    *   or `org/name`, each with `@revision` if wanted
@@ -231,6 +242,8 @@ export class StableVideoDiffusionPipeline {
     checkChoice("preset", preset, presetNames);
     checkChoice("offload", offload, offloads);
     resolveWeightStorage(weightStorage, resolveDtype(dtype));
+    const hubOptions = { ...hub };
+    const loraSources = copyLoras(loras);
     const { openCheckpoint } = await import("../weights/checkpoint.ts");
     const { createNodeEngine } = await import("../engine/node-engine.ts");
     const { resolveModel } = await import("../hub/resolve-model.ts");
@@ -238,10 +251,10 @@ export class StableVideoDiffusionPipeline {
     // What can be wrong here comes before what may have to be downloaded.
     const unetGiven = message`${inCall("fromPretrained")}${option("unet")}`;
     const otherUnet = unet === undefined ? undefined : await workFor(unetGiven, () => openUnetFile(unet));
-    const lorasInUse = loras === undefined ? [] : await readLoras(loras);
+    const lorasInUse = loraSources === undefined ? [] : await readLoras(loraSources);
     const engine = await createNodeEngine({ device, threads, libraryPath, scratchFolder });
     try {
-      const folder = await resolveModel(name, { ...hub, variant, withoutWeights: otherUnet ? ["unet"] : [] });
+      const folder = await resolveModel(name, { ...hubOptions, variant, withoutWeights: otherUnet ? ["unet"] : [] });
       let checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
       if (lorasInUse.length > 0) {
         const unet = await workFor(lorasGiven, () => withLoras(checkpoint.unet, lorasInUse));
@@ -264,7 +277,8 @@ export class StableVideoDiffusionPipeline {
   /**
    * Makes one clip of a picture, or several: `numVideosPerPrompt` of each. Clips of the first picture come first.
    *
-   * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`.
+   * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`. Pictures, latents and options
+   * are read before the call returns its promise: what is done with their memory after that changes nothing.
    *
    * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `output` when decoding finds no room for
    *   what it sets aside, or `aborted`
@@ -282,6 +296,8 @@ export class StableVideoDiffusionPipeline {
     this.#checkLatents(latents, settings, images.length);
     const run = this.#run(resolved, images.length);
     assertFitsInMemory(this.#roomFor(resolved), this.#networks, run, this.#smaller);
+    const pictures = readPictures(this.#networks, images, this.checkpoint.featureExtractorConfig, settings);
+    const givenLatents = latents && copyTensor(latents);
     const endReservation = this.#engine.reserveMemory(peakMemory(this.#networks, run).bytes);
 
     const context: StageContext = {
@@ -292,7 +308,7 @@ export class StableVideoDiffusionPipeline {
     };
     try {
       if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
-      const result = await this.#latents(context, images, settings, latents, onStep);
+      const result = await this.#latents(context, pictures, settings, givenLatents, onStep);
       if (outputType === "latents") return { frames: [], latents: result, settings };
       const decoded = await decodeLatents(context, this.#networks, result, settings);
       const frames = outputType === "floats" ? decoded : decoded.map(toImages);
@@ -395,25 +411,25 @@ export class StableVideoDiffusionPipeline {
   /** From pictures to denoised latents (clips, frames, 4, latent height, latent width). */
   async #latents(
     context: StageContext,
-    images: readonly Image[],
+    pictures: readonly PictureInputs[],
     settings: Settings,
     givenLatents: FloatTensor | undefined,
     onStep: OnStep | undefined,
   ): Promise<FloatTensor> {
     const networks = this.#networks;
     const { width, height, numFrames, numVideosPerPrompt } = settings;
-    const clips = images.length * numVideosPerPrompt;
+    const clips = pictures.length * numVideosPerPrompt;
     const size = latentSize(networks, settings);
     const shape = [clips, numFrames, networks.vae.latentChannels, size.height, size.width];
     const sampling = samplingOf(settings, this.checkpoint.schedulerConfig);
     const levels = sampling.schedule;
 
     const drawNoise = noiseSource(settings.seed, clips);
-    const imageNoise = drawNoise([images.length, 3, height, width], "fp32");
+    const imageNoise = drawNoise([pictures.length, 3, height, width], "fp32");
     const noise = givenLatents ?? drawNoise(shape, settings.noiseDtype);
 
-    const embeddings = await embedImages(context, networks, images, this.checkpoint.featureExtractorConfig);
-    const imageLatents = await encodeImages(context, networks, images, imageNoise, settings);
+    const embeddings = await embedImages(context, networks, pictures);
+    const imageLatents = await encodeImages(context, networks, pictures, imageNoise, settings);
     const encoded = embeddings.map((embedding, index) => ({ embedding, latents: imageLatents[index]! }));
     const isGuided = sampling.guidanceScales !== undefined;
     const perImage = await conditionImages(context, networks, encoded, { numFrames, isGuided });
@@ -436,7 +452,8 @@ export class StableVideoDiffusionPipeline {
       let turn = await steps.next();
       while (!turn.done) {
         context.onProgress({ stage: "unet", state: "running", done: turn.value.step, total });
-        const replaced = (await onStep?.(turn.value)) ?? undefined;
+        const told = onStep && { ...turn.value, latents: copyTensor(turn.value.latents) };
+        const replaced = (told && (await onStep(told))) ?? undefined;
         if (replaced !== undefined && !(isFloatTensor(replaced) && sameShape(replaced.shape, shape))) {
           const got = isFloatTensor(replaced) ? `latents of shape [${replaced.shape}]` : typeof replaced;
           throw new StillmotionError(
@@ -444,7 +461,7 @@ export class StableVideoDiffusionPipeline {
             message`${inCall("generate")}${option("onStep")} returned ${got}, expected nothing or a float32 tensor of shape [${String(shape)}]`,
           );
         }
-        turn = await steps.next(replaced);
+        turn = await steps.next(replaced && copyTensor(replaced));
       }
       return turn.value;
     });

@@ -7,9 +7,9 @@ import type { FloatTensor } from "../tensor.ts";
 export interface ClipData {
   readonly frames: readonly Image[];
   /** (frames, height, width, 3) in [0, 1], before rounding to 8 bits. */
-  readonly floatFrames?: FloatTensor;
+  readonly floatFrames?: FloatTensor | undefined;
   /** (1, frames, 4, height / 8, width / 8) as the denoising loop ended with them. */
-  readonly latents?: FloatTensor;
+  readonly latents?: FloatTensor | undefined;
 }
 
 /** The formats that a clip can be written in, by their file extensions. */
@@ -22,10 +22,10 @@ export const defaultFps = 7;
 /** What every encoder takes. */
 export interface EncodeOptions {
   /** Frames a second. Default 7. */
-  readonly fps?: number;
+  readonly fps?: number | undefined;
   /** Settings to store in the file: JSON values under any name, seed included. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
-  readonly signal?: AbortSignal;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The size that all frames share. Throws `invalid-option` for no frames or two sizes, `invalid-image` for damage. */

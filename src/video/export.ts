@@ -13,22 +13,23 @@ import { checkWritable, type FileToWrite, writeFilesAtomically } from "./write-f
 
 export interface ExportOptions {
   /** Frames a second: 0.001 to 1000 in MP4, 0.01 to 50 in GIF, 0.001 to 90 in WebP. Default 7. */
-  readonly fps?: number;
+  readonly fps?: number | undefined;
   /** Default: what the path's extension says. */
-  readonly format?: ClipFormat;
+  readonly format?: ClipFormat | undefined;
   /** Settings to store in the file, as {@link readClipMetadata} gives them back: JSON values, the seed among them. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
   /** MP4 and WebP: 1 (smallest file) to 100 (best picture), default 90. The other formats have no such choice. */
-  readonly quality?: number;
+  readonly quality?: number | undefined;
   /** Ends the export; nothing is left behind. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Writes a clip as `.mp4`, `.gif`, `.webp`, numbered `.png` files or `.safetensors`.
  *
  * The file gets its name only when it is whole. `clip.png` makes `clip-0001.png` and so on; a pattern such as
- * `clip-%04d.png` is followed. Counterpart of `export_to_video` in diffusers.
+ * `clip-%04d.png` is followed. Nothing is copied: leave frames and options as they are until the promise settles.
+ * Counterpart of `export_to_video` in diffusers.
  *
  * @param clip frames of one size, or the frames with their float frames and latents (kept by `.safetensors` alone)
  * @returns the paths of the files written

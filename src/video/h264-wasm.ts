@@ -1,8 +1,8 @@
 /** How does Node code H.264 without a native encoder? With minih264 as WebAssembly (npm h264-mp4-encoder). */
-import { createRequire } from "node:module";
 import type { H264MP4Encoder } from "h264-mp4-encoder";
 import { BufferSource, EncodedPacketSink, Input, MP4 } from "mediabunny";
 import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { requireInstalled } from "../installed-package.ts";
 import type { H264Encoder, H264Packet, H264Settings, H264Stream } from "./h264.ts";
 import { describeStream, h264Level } from "./h264-sps.ts";
 import type { YuvFrame } from "./yuv.ts";
@@ -92,7 +92,7 @@ function bytesOf(source: AllowSharedBufferSource): Uint8Array {
 function loadModule(): typeof import("h264-mp4-encoder") {
   const events = ["uncaughtException", "unhandledRejection"];
   const before = events.map((event) => process.rawListeners(event));
-  const loaded = createRequire(import.meta.url)("h264-mp4-encoder");
+  const loaded = requireInstalled("h264-mp4-encoder") as typeof import("h264-mp4-encoder");
   for (const [index, event] of events.entries()) {
     for (const listener of process.rawListeners(event)) {
       if (!before[index]!.includes(listener)) process.removeListener(event, listener as () => void);

@@ -12,9 +12,9 @@ import { rgbToYuv } from "./yuv.ts";
 
 export interface EncodeMp4Options extends EncodeOptions {
   /** 1 (smallest file) to 100 (best picture). Default 90. */
-  readonly quality?: number;
+  readonly quality?: number | undefined;
   /** Codes the frames. Default in Node: minih264 as WebAssembly. */
-  readonly encoder?: H264Encoder;
+  readonly encoder?: H264Encoder | undefined;
 }
 
 const defaultQuality = 90; // quantisation parameter 14

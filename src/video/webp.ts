@@ -10,7 +10,7 @@ import { commentToXmp } from "./xmp.ts";
 
 export interface EncodeWebpOptions extends EncodeOptions {
   /** 1 (smallest file) to 100 (best picture). Default 90. */
-  readonly quality?: number;
+  readonly quality?: number | undefined;
 }
 
 const longestSide = 16383;
