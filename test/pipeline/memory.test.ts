@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { messageText } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
@@ -158,7 +159,7 @@ describe("memory that a call has been let through with", () => {
     const room = roomFor({ ...own, availableMemoryBytes: () => 128e9 }, createSessions(own, "model"), 80e9);
     end();
     expect(room.bytes).toBeLessThan(16e9);
-    expect(room.words).toMatch(
+    expect(messageText(room.words)).toMatch(
       /^maxMemory 80\.0 GB leaves 1\d\.\d GB beside what the process holds and the 6\d\.\d GB that/,
     );
     await own.dispose();
