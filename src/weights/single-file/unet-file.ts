@@ -3,9 +3,9 @@ import { StillmotionError } from "../../errors.ts";
 import type { Checkpoint, Component } from "../types.ts";
 import { assertHeadsKnown, unetConfigOf } from "./config-from-shapes.ts";
 import { kindInWords } from "./file-kind.ts";
-import { partStarts } from "./file-parts.ts";
-import { component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
-import { below, type Tensors } from "./stored-tensors.ts";
+import { ignoredAs, partStarts } from "./file-parts.ts";
+import { below, component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
+import type { Tensors } from "./stored-tensors.ts";
 import { unetTensors } from "./unet-names.ts";
 
 /**
@@ -23,7 +23,8 @@ export async function openUnetFile(path: string): Promise<Component> {
 export function unetFileComponent(file: WeightsFile): Component {
   const { kind, path, numFrames } = file;
   if (kind !== "unet" && kind !== "checkpoint") {
-    const whatItIs = kind === "lora" ? "a LoRA, not a UNet: give it with --lora" : kindInWords[kind];
+    const whatItIs =
+      kind === "lora" ? "a LoRA, not a UNet: give it with --lora" : kindInWords(kind, file.header.entries.keys());
     throw new StillmotionError("unsupported", `${path}: is ${whatItIs}; expected a UNet of Stable Video Diffusion`);
   }
   const tensors = tensorsOf(file);
@@ -46,8 +47,6 @@ export function replaceUnet(checkpoint: Checkpoint, unet: Component): Checkpoint
 }
 
 function tensorsOf(file: WeightsFile): Tensors {
-  const all = entriesOf(file, file.kind === "checkpoint" ? partStarts.unet : "");
-  const prefixed = below(all, partStarts.unet);
-  if (prefixed.size > 0) return unetTensors(prefixed);
-  return all.has("input_blocks.0.0.weight") ? unetTensors(all) : all;
+  const isAlone = file.kind === "unet";
+  return unetTensors(isAlone ? entriesOf(file, (name) => ignoredAs(name) === undefined) : below(file, partStarts.unet));
 }
