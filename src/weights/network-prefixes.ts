@@ -92,7 +92,10 @@ export function assertDistinct(names: ReadonlyMap<string, string>, where: string
   for (const [stored, name] of names) {
     const earlier = storedAs.get(name);
     if (earlier !== undefined) {
-      const both = `${printable(earlier)} and ${printable(stored)}`;
+      const both = [earlier, stored]
+        .sort((a, b) => a.length - b.length)
+        .map(printable)
+        .join(" and ");
       const problem = `holds ${both}: both are ${printable(name)} without what stands before it; keep one of them`;
       throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
     }

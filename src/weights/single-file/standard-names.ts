@@ -7,7 +7,7 @@ import { nameInTower, type VisionTower, visionTowers } from "../vision-tower.ts"
 import { withoutWrappers } from "../wrapper-prefixes.ts";
 import { partStarts } from "./file-parts.ts";
 
-/** Where the text half of CLIP lies. */
+/** Where the text half of CLIP lies, which no run needs. */
 const textStart = partStarts.imageEncoder.replace(/visual\.$/, "");
 
 /**
@@ -44,7 +44,7 @@ function foreignTower(names: readonly string[]): VisionTower | undefined {
 function towerName(tower: VisionTower | undefined, name: string): string | undefined {
   const inTower = tower && nameInTower(tower, name);
   if (!inTower) return undefined;
-  return (inTower.half === "vision" ? partStarts.imageEncoder : textStart) + inTower.name;
+  return inTower.half === "vision" ? partStarts.imageEncoder + inTower.name : textStart + name;
 }
 
 /** Unlike a component of its own, a VAE in a file with other parts has a name that says so. */
