@@ -56,7 +56,7 @@ interface InspectFlags {
 async function pathOf(given: string, { variant, revision }: InspectFlags): Promise<string> {
   if (revision === undefined && (await exists(given))) return given;
   if (mayBeHubModel(given)) return findModelFolder(given, { variant, revision, localFilesOnly: true });
-  if (await exists(given)) return given;
+  if (/\.png$/i.test(given) || (await exists(given))) return given; // a clip's pictures are numbered
   throw new StillmotionError("invalid-checkpoint", await noSuchPath(given));
 }
 
