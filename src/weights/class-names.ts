@@ -16,12 +16,12 @@ const classes: Readonly<Record<Part, ClassNames>> = {
   unet: {
     own: ["UNetSpatioTemporalConditionModel"],
     foreign:
-      /^(?!.*SpatioTemporal).*(?:1D|2D|3D|Motion|Transformer|ControlNet|I2VGenXL|Kandinsky|Cascade|Prior|UV[iI]T)/,
+      /^(?:UNet[123]D(?:Condition)?Model|UNetMotionModel|UNetControlNetXSModel|ControlNet\w*|I2VGenXLUNet|Kandinsky3UNet|StableCascadeUNet|UVit2DModel)$|Transformer/,
   },
   vae: {
     own: ["AutoencoderKLTemporalDecoder"],
     foreign:
-      /^(?:AutoencoderKL(?!Temporal)|Asymmetric|AutoencoderTiny|AutoencoderDC|AutoencoderOobleck|VQModel|Consistency)/,
+      /^(?:AutoencoderKL(?:$|Allegro|CogVideoX|Cosmos|Flux|Hunyuan|LTX|Magvit|Mochi|Qwen|Wan)|Asymmetric|AutoencoderTiny|AutoencoderDC|AutoencoderOobleck|VQModel|Consistency)/,
   },
   image_encoder: {
     own: ["CLIPVisionModelWithProjection"],
@@ -99,6 +99,8 @@ function pipelineOf({ _class_name: name }: JsonObject): string | undefined {
 
 function problemOf(modelIndex: JsonObject, part: Part): string | undefined {
   const className = classInIndex(modelIndex, part);
+  const isNetwork = networks.some((network) => network === part);
+  if (className === undefined && !isNetwork) return undefined; // its file tells
   if (className === undefined) return `names no class for ${part}, expected ${ownClass(part)}`;
   return classKind(part, className) === "foreign"
     ? foreignText(`names ${printable(className)} for ${part}`, part)
