@@ -47,6 +47,7 @@ export function replaceUnet(checkpoint: Checkpoint, unet: Component): Checkpoint
 }
 
 function tensorsOf(file: WeightsFile): Tensors {
-  const isAlone = file.kind === "unet";
-  return unetTensors(isAlone ? entriesOf(file, (name) => ignoredAs(name) === undefined) : below(file, partStarts.unet));
+  if (file.kind === "checkpoint") return unetTensors(below(file, partStarts.unet));
+  const all = entriesOf(file, (name) => ignoredAs(name) === undefined);
+  return all.has("input_blocks.0.0.weight") ? unetTensors(all) : all;
 }
