@@ -40,7 +40,7 @@ export async function inspectCheckpoint(folder: string, options: { variant?: str
     json: { kind: "checkpoint", components, madeFor, scheduler, preset, assumptions, problems },
     lines: [
       `${folder}: checkpoint of Stable Video Diffusion`,
-      ...assumptions.map((assumption) => assumption.replace(`${folder}: `, "")),
+      ...assumptions.map((assumption) => assumption.replace(`${folder}: `, "").replace(`${folder}/`, "")),
       ...componentLines(components),
       ...(madeFor
         ? ["", `made for ${countText(madeFor.numFrames, "frame")} of ${madeFor.width}x${madeFor.height}`]

@@ -33,14 +33,14 @@ export async function inspectSafetensors(path: string, options: { variant?: stri
 }
 
 /** Kinds that nothing here can use. */
-const foreign: readonly FileKind[] = ["motion module", "other checkpoint", "other unet"];
+const foreign: readonly FileKind[] = ["motion module", "other checkpoint", "other unet", "averages", "prefixed unet"];
 
 /** A clip in a .safetensors file is shown as both. */
 async function inspectTensors({ path, kind, header }: WeightsFile): Promise<Inspection> {
   const { entries, metadata } = header;
   const tensors = [...entries.values()];
   const shape = entries.get("frames")?.shape;
-  const whatItIs = kind === "unknown" ? "safetensors" : textWithFlags(kindInWords[kind]);
+  const whatItIs = kind === "unknown" ? "safetensors" : textWithFlags(kindInWords(kind, entries.keys()));
   const clip = shape?.length === 4 && shape[3] === 3 ? await readClipMetadata(path) : undefined;
   return {
     lines: [...(clip ? clipLines(path, clip) : [`${path}: ${whatItIs}`]), ...tensorLines(tensors)],

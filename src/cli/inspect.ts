@@ -1,6 +1,8 @@
 /** What does `stillmotion inspect` take, and what does it show? A checkpoint, a clip or a file of tensors, told by content. */
 import { open, stat } from "node:fs/promises";
 import { Command } from "commander";
+import { StillmotionError } from "../errors.ts";
+import { noSuchPath } from "../hub/nearest-path.ts";
 import { isLoraFolder } from "../weights/lora/find-lora.ts";
 import { exitCodes } from "./errors.ts";
 import { findModelFolder, mayBeHubModel } from "./models-resolve.ts";
@@ -53,8 +55,10 @@ interface InspectFlags {
 
 /** The path itself, or the folder of a model that was downloaded before: looking at one is no reason to fetch it. */
 async function pathOf(given: string, { variant, revision }: InspectFlags): Promise<string> {
-  const isPath = (revision === undefined && (await exists(given))) || !mayBeHubModel(given);
-  return isPath ? given : findModelFolder(given, { variant, revision, localFilesOnly: true });
+  if (revision === undefined && (await exists(given))) return given;
+  if (mayBeHubModel(given)) return findModelFolder(given, { variant, revision, localFilesOnly: true });
+  if (/\.png$/i.test(given) || (await exists(given))) return given; // a clip's pictures are numbered
+  throw new StillmotionError("invalid-checkpoint", await noSuchPath(given));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Where does the Hugging Face cache keep what? The layout that Python's huggingface_hub reads and writes. */
-import { copyFile, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { assertPlainFileName } from "../weights/file-names.ts";
@@ -49,6 +49,19 @@ export async function cachedCommit(folders: RepositoryFolders, revision: string)
   if (isCommit(revision)) return revision;
   const text = await readFile(join(folders.refs, ...revision.split("/")), "utf8").catch(() => "");
   return isCommit(text.trim()) ? text.trim() : undefined;
+}
+
+/** The branches and tags that the cache has commits for. */
+export async function cachedRefs({ refs }: RepositoryFolders): Promise<{ name: string; commit: string }[]> {
+  const entries = await readdir(refs, { recursive: true, withFileTypes: true }).catch(() => []);
+  const found = entries
+    .filter((entry) => entry.isFile())
+    .map(async (entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const name = relative(refs, path).split(sep).join("/");
+      return { name, commit: (await readFile(path, "utf8").catch(() => "")).trim() };
+    });
+  return (await Promise.all(found)).sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
 /** huggingface_hub 2.4.0 file_download.py `_cache_commit_hash_for_specific_revision`. */

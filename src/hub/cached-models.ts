@@ -1,12 +1,13 @@
 /** Which models does the cache hold, are their files sound, and how does one of them go? */
-import { lstat, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { basename, join, relative, sep } from "node:path";
+import { lstat, readdir, readlink, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { messageText, StillmotionError, throwIfAborted } from "../errors.ts";
+import { isVideoIndex } from "../weights/class-names.ts";
 import { fileSystemReason, isMissing } from "../weights/file-system-errors.ts";
 import { readOptionalJsonFile } from "../weights/json-file.ts";
 import { variantsIn } from "../weights/weights-files.ts";
 import { hasHash } from "./blob-hash.ts";
-import { fileSize, isCommit, isInside, type RepositoryFolders, repositoryFolders } from "./cache-folder.ts";
+import { cachedRefs, fileSize, isCommit, isInside, repositoryFolders } from "./cache-folder.ts";
 import { filesIn, snapshotProblem } from "./cached-snapshot.ts";
 
 /** One commit of a repository in the cache. */
@@ -52,7 +53,7 @@ export async function cachedModel(cacheFolder: string, repository: string): Prom
   const folders = repositoryFolders(cacheFolder, repository);
   const stats = await lstat(folders.root).catch(() => undefined);
   if (!stats?.isDirectory()) return undefined;
-  const refs = await readRefs(folders);
+  const refs = await cachedRefs(folders);
   const revisions: CachedRevision[] = [];
   let isVideoModel = false;
   for (const commit of (await namesIn(folders.snapshots)).filter(isCommit)) {
@@ -156,7 +157,7 @@ async function stateOf(
 
 async function isVideoPipeline(folder: string): Promise<boolean> {
   const index = await readOptionalJsonFile(join(folder, "model_index.json")).catch(() => undefined);
-  return index?._class_name === "StableVideoDiffusionPipeline";
+  return index !== undefined && isVideoIndex(index);
 }
 
 /** The variants that the UNet's files are of, else the plain one. */
@@ -164,18 +165,6 @@ function variantNames(paths: readonly string[]): string[] {
   const names = paths.filter((path) => path.startsWith("unet/")).map((path) => path.slice("unet/".length));
   const variants = [...variantsIn(names, "diffusion_pytorch_model").keys()].sort();
   return variants.length > 0 ? variants : [""];
-}
-
-async function readRefs({ refs }: RepositoryFolders): Promise<{ name: string; commit: string }[]> {
-  const entries = await readdir(refs, { recursive: true, withFileTypes: true }).catch(() => []);
-  const found = entries
-    .filter((entry) => entry.isFile())
-    .map(async (entry) => {
-      const path = join(entry.parentPath, entry.name);
-      const name = relative(refs, path).split(sep).join("/");
-      return { name, commit: (await readFile(path, "utf8").catch(() => "")).trim() };
-    });
-  return (await Promise.all(found)).sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -3,8 +3,8 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Message, message, StillmotionError } from "../errors.ts";
 import { readJsonFile } from "../weights/json-file.ts";
-import { cachedCommit, fileSize, type RepositoryFolders } from "./cache-folder.ts";
-import type { HubModel } from "./model-name.ts";
+import { cachedCommit, cachedRefs, fileSize, isCommit, type RepositoryFolders } from "./cache-folder.ts";
+import { defaultRevision, type HubModel } from "./model-name.ts";
 import { neededFiles, shardsOf, type Wanted } from "./needed-files.ts";
 
 /** What the cache has of a model at a revision. */
@@ -18,17 +18,32 @@ export async function cachedSnapshot(
   { repository, revision }: HubModel,
   wanted: Wanted,
 ): Promise<CachedSnapshot> {
-  const commit = await cachedCommit(folders, revision);
-  const folder = commit === undefined ? undefined : join(folders.snapshots, commit);
-  const paths = folder === undefined ? [] : await filesIn(folder);
-  if (commit === undefined || folder === undefined || paths.length === 0) {
-    const isBegun = (await readdir(folders.snapshots).catch(() => [])).length > 0;
-    const place = isBegun ? `is in the cache ${folders.cache}, but not whole` : `is not in the cache ${folders.cache}`;
-    return { state: "missing", problem: `${place} at revision ${revision}` };
+  const commits = (await readdir(folders.snapshots).catch(() => [])).filter(isCommit).sort();
+  const commit = (await cachedCommit(folders, revision)) ?? (await onlyCommit(folders, revision, commits));
+  if (commit === undefined || !commits.includes(commit)) {
+    const place = `is not in the cache ${folders.cache} at revision ${revision}`;
+    if (commits.length === 0) return { state: "missing", problem: place };
+    const shown = commits.slice(0, 5).join(", ");
+    const choice = commits.length === 1 ? shown : `one of ${shown}${commits.length > 5 ? " and others" : ""}`;
+    return { state: "incomplete", problem: `${place}, but at another commit (give ${repository}@ with ${choice})` };
   }
-  const problem = await snapshotProblem(folder, paths, wanted, repository);
+  const folder = join(folders.snapshots, commit);
+  const problem = await snapshotProblem(folder, await filesIn(folder), wanted, repository);
   if (problem === undefined) return { state: "complete", folder, commit };
   return { state: "incomplete", problem: message`is not complete in the cache ${folders.cache} (${problem})` };
+}
+
+/**
+ * The only snapshot, where nothing says which revision it is of: a cache that was copied without its refs. It is taken for
+ * the default revision.
+ */
+async function onlyCommit(
+  folders: RepositoryFolders,
+  revision: string,
+  commits: readonly string[],
+): Promise<string | undefined> {
+  const isTheOnly = commits.length === 1 && (await cachedRefs(folders)).length === 0;
+  return isTheOnly && revision === defaultRevision ? commits[0] : undefined;
 }
 
 /** What keeps a snapshot's folder from being used; undefined when nothing does. */

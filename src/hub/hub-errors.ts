@@ -16,6 +16,13 @@ export class TransientHubError extends StillmotionError {
   }
 }
 
+/** A refusal of the hub that shows that it has the model. */
+export class KnownModelError extends StillmotionError {
+  constructor(said: Message) {
+    super("download", said);
+  }
+}
+
 export function hubError(said: Message, cause?: unknown): StillmotionError {
   return new StillmotionError("download", said, cause === undefined ? {} : { cause });
 }
@@ -38,9 +45,10 @@ export function statusError(status: number, headers: Headers, host: string, aske
   const code = headers.get("x-error-code");
   const reason = headers.get("x-error-message");
   const said = `${host} answered ${status}${reason ? ` (${printable(reason)})` : ""}`;
-  if (code === "GatedRepo") return hubError(gatedText(asked));
+  if (code === "GatedRepo") return new KnownModelError(gatedText(asked));
   if (code === "RevisionNotFound") {
-    return hubError(`${repository}: has no revision ${revision}; give a branch, a tag or a commit that it has`);
+    const advice = "give a branch, a tag or a commit that it has";
+    return new KnownModelError(`${repository}: has no revision ${revision}; ${advice}`);
   }
   if (code === "EntryNotFound") return hubError(`${what} does not exist at revision ${revision}`);
   if (!isHub && (status === 401 || status === 403)) {
@@ -87,7 +95,7 @@ function gatedText({ repository, hasToken }: Asked): Message {
 
 function notFoundText(what: string, said: string, hasToken: boolean): Message {
   const access = hasToken ? "the token does not reach it" : message`it is private: then ${tokenAdvice}`;
-  return message`${what}: ${said}: there is no such model, or ${access}; check the spelling (there is no folder of that name here either)`;
+  return message`${what}: ${said}: there is no such model, or ${access}; check the spelling`;
 }
 
 /** RFC 9110 section 10.2.3: seconds, or a date. */

@@ -4,6 +4,7 @@ import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { escaped } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
+import { noSuchPath } from "./nearest-path.ts";
 
 /** A model on the hub. */
 export interface HubModel {
@@ -13,7 +14,8 @@ export interface HubModel {
   readonly revision: string;
 }
 
-const defaultRevision = "main";
+/** Of a model whose name has none. */
+export const defaultRevision = "main";
 
 /** Names with these endings are files, whatever else they look like. */
 const fileEnding = /\.(safetensors|sft|bin|ckpt|pt|pth|pkl|onnx|gguf|json|mp4|webm|gif|webp|png|jpe?g|avif)$/i;
@@ -32,17 +34,25 @@ export async function findModel(name: string, revision?: string): Promise<{ path
       message`model ${escaped(name)} is a path, and ${option("revision")} ${escaped(revision)} is for models of the hub; leave it out`,
     );
   }
-  return hubModel(name, revision);
+  return hubModel(name, revision, await noSuchPath(name));
 }
 
-/** The same for a name that cannot be a path. */
-export function hubModel(name: string, revision?: string): HubModel {
+/**
+ * The same for a name that cannot be a path.
+ *
+ * @param problem why it is none, for a name that cannot be a model either
+ */
+export function hubModel(
+  name: string,
+  revision?: string,
+  problem = `${escaped(name)}: there is no such folder`,
+): HubModel {
   const at = name.lastIndexOf("@");
   const id = at < 0 ? name : name.slice(0, at);
   const ownRevision = at < 0 ? undefined : name.slice(at + 1);
   const known = knownCheckpoints.find(({ shortName }) => shortName === id.toLowerCase());
   const repository = known?.repository ?? id;
-  if (!known) checkRepository(id, name);
+  if (!known) checkRepository(id, name, problem);
   if (ownRevision !== undefined && revision !== undefined && ownRevision !== revision) {
     const given = message`${option("revision")} is ${escaped(revision)}`;
     refuse(message`model ${escaped(name)} names a revision, and ${given}; give one of them`);
@@ -62,7 +72,7 @@ export function looksLikePath(name: string): boolean {
   );
 }
 
-function checkRepository(id: string, name: string): void {
+function checkRepository(id: string, name: string, problem: string): void {
   const parts = id.split("/");
   // huggingface_hub 2.4.0 utils/_validators.py `validate_repo_id`
   const isId =
@@ -74,7 +84,7 @@ function checkRepository(id: string, name: string): void {
     const known = knownCheckpoints.map(({ shortName }) => shortName).join(", ");
     throw new StillmotionError(
       "invalid-checkpoint",
-      `${escaped(name)}: there is no such folder; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of ${known}`,
+      `${problem}; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of ${known}`,
     );
   }
   for (const part of parts) assertPlainFileName(part, `model ${escaped(name)}`);

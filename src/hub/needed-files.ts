@@ -10,9 +10,10 @@ const components = Object.keys(weightsNamings) as Component["name"][];
 const required = [
   "model_index.json",
   "scheduler/scheduler_config.json",
-  "feature_extractor/preprocessor_config.json",
   ...components.map((component) => `${component}/config.json`),
 ];
+/** One of these; the second is that of a whole processor. */
+const featureExtractor = ["feature_extractor/preprocessor_config.json", "feature_extractor/processor_config.json"];
 const optional = ["preset.json"];
 
 export interface NeededFiles {
@@ -43,7 +44,8 @@ export function neededFiles(
   { variant, withoutWeights = [] }: Wanted,
   where: string,
 ): NeededFiles {
-  const missing = required.filter((path) => !paths.includes(path));
+  const pixels = featureExtractor.find((path) => paths.includes(path)) ?? featureExtractor[0]!;
+  const missing = [...required, pixels].filter((path) => !paths.includes(path));
   if (missing.includes("model_index.json")) {
     const holds = paths.length === 0 ? "is empty" : `holds ${listed(paths)}`;
     refuse(
@@ -64,7 +66,11 @@ export function neededFiles(
     assertPlainFileName(name, where);
     (kind === "index" ? indexes : weights).push(`${component}/${name}`);
   }
-  return { configurations: [...required, ...optional.filter((path) => paths.includes(path))], indexes, weights };
+  return {
+    configurations: [...required, pixels, ...optional.filter((path) => paths.includes(path))],
+    indexes,
+    weights,
+  };
 }
 
 /** One component with the variant is enough; the others are read from their plain files. */

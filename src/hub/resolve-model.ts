@@ -1,7 +1,7 @@
 /** Where is the folder of a model with this name? Here already, in the cache, or there after a download. */
 import { join } from "node:path";
 import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
-import { checkModelIndex } from "../weights/checkpoint.ts";
+import { checkModelIndex } from "../weights/class-names.ts";
 import { readJsonFile } from "../weights/json-file.ts";
 import type { Component } from "../weights/types.ts";
 import {
@@ -14,10 +14,12 @@ import {
 } from "./cache-folder.ts";
 import { type CachedSnapshot, cachedSnapshot } from "./cached-snapshot.ts";
 import { downloadFiles } from "./download-files.ts";
-import { hubError, TransientHubError } from "./hub-errors.ts";
+import { hubError, KnownModelError, TransientHubError } from "./hub-errors.ts";
 import { checkEndpoint, type HubAccess } from "./hub-request.ts";
+import { knownCheckpoint } from "./known-checkpoints.ts";
 import { type Listing, listFiles } from "./list-files.ts";
 import { findModel, type HubModel } from "./model-name.ts";
+import { noSuchPath } from "./nearest-path.ts";
 import { neededFiles, shardsOf, type Wanted } from "./needed-files.ts";
 import type { DownloadEvent } from "./progress.ts";
 
@@ -68,10 +70,11 @@ export async function resolveModel(name: string, options: ResolveModelOptions = 
   const cached = await cachedSnapshot(folders, found, options);
   const isFinal = localFilesOnly || (isCommit(found.revision) && cached.state === "complete");
   const hub = hubAccess(options);
-  const listing = isFinal ? undefined : await listOrFallBack(hub, found, cached);
-  const folder = listing
-    ? await downloadSnapshot(hub, folders, found, listing, options, onProgress)
-    : folderOf(cached, found, name);
+  const look = async () =>
+    (isFinal ? undefined : await listOrFallBack(hub, found, cached)) ?? folderOf(cached, found, name);
+  const known = await (cached.state === "missing" ? sayingThatNoPathIsHere(name, found, look) : look());
+  const folder =
+    typeof known === "string" ? known : await downloadSnapshot(hub, folders, found, known, options, onProgress);
   onProgress({ status: "ready", name: found.repository, task: "image-to-video", model: found.repository });
   return folder;
 }
@@ -99,6 +102,22 @@ function folderOf(cached: CachedSnapshot, { repository }: HubModel, name: string
   throw hubError(
     message`${repository} ${cached.problem}, and nothing may be downloaded here (as with ${option("localFilesOnly")} or HF_HUB_OFFLINE); run "stillmotion models pull ${name}" while there is a network`,
   );
+}
+
+/** What was looked up on the hub may have been meant for a path. */
+async function sayingThatNoPathIsHere<Result>(
+  name: string,
+  { repository }: HubModel,
+  look: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await look();
+  } catch (error) {
+    const isAboutModel = knownCheckpoint(repository) !== undefined || error instanceof KnownModelError;
+    if (!(error instanceof StillmotionError) || error.code !== "download" || isAboutModel) throw error;
+    const said = error.message.replace(`${repository}: `, "");
+    throw hubError(`${await noSuchPath(name)}, and as a model of the hub: ${said}`, error);
+  }
 }
 
 /** The list of files; undefined when the hub cannot be reached and the cache has all that is needed. */

@@ -25,6 +25,8 @@ const schema = z.object({
   sample_size: z.union([count, z.array(count)]).nullish(),
   scaling_factor: z.number().positive().default(0.18215),
   force_upcast: z.boolean().default(true),
+  use_quant_conv: z.boolean().default(true),
+  use_post_quant_conv: z.boolean().default(true),
 });
 
 export interface VaeConfig {
@@ -34,6 +36,8 @@ export interface VaeConfig {
   readonly layersPerBlock: number;
   readonly latentChannels: number;
   readonly scalingFactor: number;
+  /** The 1x1 convolutions after the encoder and, where each frame is decoded by itself, before the decoder. */
+  readonly quantConvs: { readonly encoder: "there" | "left out"; readonly decoder: "there" | "left out" };
   /** Pixels an edge of one latent pixel. */
   readonly scale: number;
 }
@@ -49,6 +53,10 @@ export function vaeConfig(raw: unknown): VaeConfig {
     layersPerBlock: config.layers_per_block,
     latentChannels: config.latent_channels,
     scalingFactor: config.scaling_factor,
+    quantConvs: {
+      encoder: config.use_quant_conv ? "there" : "left out",
+      decoder: config.use_post_quant_conv ? "there" : "left out",
+    },
     scale: 2 ** (channels.length - 1),
   };
 }
@@ -76,8 +84,7 @@ export function vaeEncoder(config: VaeConfig, size: { height: number; width: num
     for (const index of channels.keys()) h = encoderDownBlock(w.at("down_blocks").at(index), h, config, index);
     h = encoderMidBlock(w.at("mid_block"), h);
     h = groupNorm(w.at("conv_norm_out"), h, { eps, activation: "silu" });
-    const moments = conv2d(w.at("conv_out"), h, 2 * config.latentChannels);
-    lowering.outputPlanes("latents", posteriorMode(weights.at("quant_conv"), moments, config.latentChannels));
+    lowering.outputPlanes("latents", posteriorMode(weights, h, config));
   };
 }
 
@@ -98,13 +105,19 @@ export function encoderMidBlock(w: Weights, x: Value): Value {
 }
 
 /** The first half of the moments is the mean, which is the mode; the variance is never computed. */
-function posteriorMode(w: Weights, moments: Value, channels: number): Value {
-  const weight = w.tensor("weight", [2 * channels, 2 * channels, 1, 1]);
+function posteriorMode(w: Weights, x: Value, { latentChannels: channels, quantConvs }: VaeConfig): Value {
+  const convOut = w.at("encoder.conv_out");
+  if (quantConvs.encoder === "left out") return firstChannels(convOut, x, channels, 3);
+  return firstChannels(w.at("quant_conv"), conv2d(convOut, x, 2 * channels), channels, 1);
+}
+
+/** A square convolution to twice as many channels, of which the first half is computed. */
+function firstChannels(w: Weights, x: Value, channels: number, kernel: number): Value {
+  const weight = w.tensor("weight", [2 * channels, x.shape[3]!, kernel, kernel]);
   const bias = w.tensor("bias", [2 * channels]);
-  return moments.lowering.conv2d(moments, rows(weight, 0, channels), rows(bias, 0, channels), {
-    stride: 1,
-    padding: [0, 0, 0, 0],
-  });
+  const edge = Math.floor(kernel / 2);
+  const options = { stride: 1, padding: [edge, edge, edge, edge] as const };
+  return x.lowering.conv2d(x, rows(weight, 0, channels), rows(bias, 0, channels), options);
 }
 
 interface DecoderSize {
@@ -142,7 +155,8 @@ function vaeImageDecoder(config: VaeConfig, size: DecoderSize): Network {
     const w = weights.at("decoder");
     const latents = lowering.inputPlanes("latents", [size.frames, size.height, size.width, config.latentChannels]);
     const channels = config.blockOutChannels.toReversed();
-    let h = conv2d(weights.at("post_quant_conv"), latents, config.latentChannels, { kernel: 1 });
+    const isThere = config.quantConvs.decoder === "there";
+    let h = isThere ? conv2d(weights.at("post_quant_conv"), latents, config.latentChannels, { kernel: 1 }) : latents;
     h = conv2d(w.at("conv_in"), h, channels[0]!);
     h = encoderMidBlock(w.at("mid_block"), h); // the same block in both halves
     for (const index of channels.keys()) {

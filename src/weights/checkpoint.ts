@@ -2,24 +2,20 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Message, message, StillmotionError } from "../errors.ts";
+import { checkModelIndex, classInIndex, classKind, ownClass } from "./class-names.ts";
+import { otherClassAssumptions, otherClassInIndex, readComponentConfig } from "./component-config.ts";
 import { readShardedWeights, readSingleWeights } from "./component-weights.ts";
 import { fileSystemReason, isMissing } from "./file-system-errors.ts";
 import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
+import { ownNames } from "./network-prefixes.ts";
 import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { printable } from "./printable.ts";
+import { asEulerDiscrete } from "./scheduler-config.ts";
+import { clipVisionTensors } from "./single-file/clip-names.ts";
 import { openSingleFile } from "./single-file/open-file.ts";
 import { replaceUnet } from "./single-file/unet-file.ts";
 import type { Checkpoint, Component, JsonObject } from "./types.ts";
 import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "./weights-files.ts";
-
-/** The classes that a checkpoint must be made of, by their names in `model_index.json`. */
-const classNames = {
-  unet: ["UNetSpatioTemporalConditionModel"],
-  vae: ["AutoencoderKLTemporalDecoder"],
-  image_encoder: ["CLIPVisionModelWithProjection"],
-  scheduler: ["EulerDiscreteScheduler"],
-  feature_extractor: ["CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"],
-} as const;
 
 /**
  * Opens a Stable Video Diffusion checkpoint, in diffusers layout or in a single file of the original layout. Reads
@@ -58,8 +54,9 @@ async function openFolder(
   otherUnet: Component | undefined,
 ): Promise<Checkpoint> {
   await listCheckpointFolder(folder);
-  const modelIndex = await readJsonFile(join(folder, "model_index.json"));
-  checkModelIndex(modelIndex, join(folder, "model_index.json"));
+  const indexPath = join(folder, "model_index.json");
+  const modelIndex = await readJsonFile(indexPath);
+  const assumptions = checkModelIndex(modelIndex, indexPath);
 
   const listings = {
     unet: await listComponent(folder, "unet"),
@@ -69,44 +66,66 @@ async function openFolder(
   if (variant !== undefined) checkVariant(listings, variant, folder);
   const open = (name: Component["name"]) => openComponent(folder, name, listings[name], variant);
 
+  const scheduler = await readScheduler(folder, modelIndex);
+  const featureExtractor = await readFeatureExtractor(folder, modelIndex);
   const preset = await readOptionalJsonFile(join(folder, "preset.json"));
   const checkpoint = {
     folder,
     modelIndex,
-    unet: otherUnet ? { ...otherUnet, config: await readConfig(folder, "unet") } : await open("unet"),
+    unet: otherUnet ? await withConfigOf(folder, otherUnet) : await open("unet"),
     vae: await open("vae"),
     imageEncoder: await open("image_encoder"),
-    schedulerConfig: await readJsonFile(join(folder, "scheduler", "scheduler_config.json")),
-    featureExtractorConfig: await readJsonFile(join(folder, "feature_extractor", "preprocessor_config.json")),
+    schedulerConfig: scheduler.config,
+    featureExtractorConfig: featureExtractor.config,
     ...(preset && { preset }),
   };
-  return otherUnet ? replaceUnet(checkpoint, otherUnet) : checkpoint;
+  for (const { name, tensors, assumptions: ofPart = [] } of [
+    checkpoint.unet,
+    checkpoint.vae,
+    checkpoint.imageEncoder,
+  ]) {
+    const otherClass = ofPart.length > 0 ? undefined : otherClassInIndex(modelIndex, name, indexPath);
+    assumptions.push(...ofPart, ...otherClassAssumptions(otherClass, name, tensors.keys()));
+  }
+  assumptions.push(...scheduler.assumptions, ...featureExtractor.assumptions);
+  const opened = { ...checkpoint, assumptions };
+  return otherUnet ? replaceUnet(opened, otherUnet) : opened;
 }
 
-/** Throws unless a `model_index.json` names the classes that a checkpoint must be made of. */
-export function checkModelIndex(modelIndex: JsonObject, path: string): void {
-  checkPipelineClass(modelIndex, path);
-  for (const [name, accepted] of Object.entries(classNames)) {
-    const entry = modelIndex[name];
-    const className: unknown = Array.isArray(entry) ? entry[1] : undefined;
-    if (typeof className !== "string") refuse(path, `names no class for ${name}, expected ${accepted[0]}`);
-    if (!accepted.some((each) => each === className)) {
-      refuse(path, `names ${printable(className)} for ${name}, expected ${accepted[0]}`);
-    }
-  }
+/** The checkpoint's own UNet with the tensors of another, which is all that {@link replaceUnet} needs of it. */
+async function withConfigOf(folder: string, otherUnet: Component): Promise<Component> {
+  const { config } = await readComponentConfig(folder, "unet");
+  return { ...otherUnet, config };
 }
 
-/** Throws when a `model_index.json` is that of another model. */
-export function checkPipelineClass(modelIndex: JsonObject, path: string): void {
-  const pipeline = modelIndex._class_name;
-  if (pipeline !== "StableVideoDiffusionPipeline") {
-    const kind = Object.hasOwn(modelIndex, "text_encoder") ? ", which makes pictures or clips from text" : "";
-    const got = typeof pipeline === "string" ? `is of class ${printable(pipeline)}${kind}` : "has no _class_name";
-    refuse(
-      path,
-      `${got}; expected a StableVideoDiffusionPipeline, such as stabilityai/stable-video-diffusion-img2vid-xt`,
-    );
-  }
+interface PartConfig {
+  readonly config: JsonObject;
+  readonly assumptions: readonly string[];
+}
+
+/** As the options of an Euler sampler, whatever its class. */
+export async function readScheduler(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
+  const path = join(folder, "scheduler", "scheduler_config.json");
+  return asEulerDiscrete(await readJsonFile(path), classInIndex(modelIndex, "scheduler"), path);
+}
+
+/** Of any class: the mean and the deviation of its pixels are all that counts. */
+export async function readFeatureExtractor(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
+  const path = join(folder, "feature_extractor", "preprocessor_config.json");
+  const config = (await readOptionalJsonFile(path)) ?? (await processorConfig(folder)) ?? (await readJsonFile(path));
+  const className = config.image_processor_type ?? config.feature_extractor_type;
+  const names = [className, classInIndex(modelIndex, "feature_extractor")];
+  const other = names.find((name) => typeof name === "string" && classKind("feature_extractor", name) !== "own");
+  if (other === undefined) return { config, assumptions: [] };
+  const taken = `a ${ownClass("feature_extractor")} is taken instead, with its image_mean and image_std`;
+  return { config, assumptions: [`${path}: is of class ${printable(String(other))}; ${taken}`] };
+}
+
+/** Of a whole processor, which transformers 5.23 writes into one file: the part for pictures. */
+async function processorConfig(folder: string): Promise<JsonObject | undefined> {
+  const { image_processor: config } =
+    (await readOptionalJsonFile(join(folder, "feature_extractor", "processor_config.json"))) ?? {};
+  return typeof config === "object" && config !== null && !Array.isArray(config) ? (config as JsonObject) : undefined;
 }
 
 /** The names of the files in a component's folder. */
@@ -144,19 +163,32 @@ export async function openComponent(
   variant: string | undefined,
 ): Promise<Component> {
   const folder = join(checkpointFolder, name);
-  const config = await readConfig(checkpointFolder, name);
+  const { config, otherClass } = await readComponentConfig(checkpointFolder, name);
   const weightsFile = chooseWeightsFile(fileNames, weightsNamings[name], folder, variant);
   const read = weightsFile.kind === "index" ? readShardedWeights : readSingleWeights;
-  return { name, config, ...(await read(folder, weightsFile.name)) };
+  const { weightsFolder, tensors: stored } = await read(folder, weightsFile.name);
+  const { tensors, assumptions } = ownTensors(name, stored, folder);
+  return {
+    name,
+    config,
+    weightsFolder,
+    tensors,
+    assumptions: [...otherClassAssumptions(otherClass, name, tensors.keys()), ...assumptions],
+  };
 }
 
-async function readConfig(checkpointFolder: string, name: Component["name"]): Promise<JsonObject> {
-  const path = join(checkpointFolder, name, "config.json");
-  const [className] = classNames[name];
-  const config = await readJsonFile(path);
-  const ownName = Array.isArray(config.architectures) ? config.architectures[0] : config._class_name;
-  if (ownName === undefined || ownName === className) return config;
-  return refuse(path, `is of class ${printable(String(ownName))}, expected ${className}`);
+/** A component's tensors under its own names. */
+function ownTensors(
+  name: Component["name"],
+  stored: Component["tensors"],
+  folder: string,
+): Pick<Component, "tensors" | "assumptions"> & { assumptions: string[] } {
+  const { names, textTensors } = ownNames(name, stored.keys(), folder);
+  const renamed = new Map([...names].map(([storedAs, own]) => [own, { ...stored.get(storedAs)!, name: own }]));
+  return {
+    tensors: name === "image_encoder" ? clipVisionTensors(renamed) : renamed,
+    assumptions: textTensors > 0 ? [`${folder}: holds a whole CLIP; its text half is left alone`] : [],
+  };
 }
 
 function refuse(where: string, problem: Message): never {

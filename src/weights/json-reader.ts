@@ -102,6 +102,8 @@ function readLiteral(cursor: JsonCursor): unknown {
   if (text === "true") return true;
   if (text === "false") return false;
   if (text === "null") return null;
+  // Not JSON, but Python writes it: the configuration of diffusers' DPMSolverMultistepScheduler has one.
+  if (text === "Infinity" || text === "-Infinity") return Number(text);
   if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(text)) {
     fail(cursor, `expected a value but found ${seen(cursor, start)}`, start);
   }

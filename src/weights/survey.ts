@@ -1,7 +1,8 @@
 /** What does a checkpoint hold that may be damaged? Every part that can be read, and every problem met on the way. */
 import { join } from "node:path";
 import { StillmotionError } from "../errors.ts";
-import { checkModelIndex, checkPipelineClass, listComponent, openCheckpoint, openComponent } from "./checkpoint.ts";
+import { listComponent, openCheckpoint, openComponent, readFeatureExtractor, readScheduler } from "./checkpoint.ts";
+import { checkModelIndex, checkPipelineClass } from "./class-names.ts";
 import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
 import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { assumptionsOf, imageEncoderOfFile, readWeightsFile, unetOfFile, vaeOfFile } from "./single-file/open-file.ts";
@@ -79,14 +80,15 @@ async function surveyFolder(folder: string, options: { variant?: string }): Prom
     );
     if (component) components.push(component);
   }
-  const read = (...path: string[]) => attempt(() => readJsonFile(join(folder, ...path)));
+  const scheduler = await attempt(() => readScheduler(folder, modelIndex ?? {}));
+  const featureExtractor = await attempt(() => readFeatureExtractor(folder, modelIndex ?? {}));
   const survey = {
     components,
-    schedulerConfig: await read("scheduler", "scheduler_config.json"),
-    featureExtractorConfig: await read("feature_extractor", "preprocessor_config.json"),
+    schedulerConfig: scheduler?.config,
+    featureExtractorConfig: featureExtractor?.config,
     preset: await attempt(() => readOptionalJsonFile(join(folder, "preset.json"))),
-    assumptions: [],
   };
-  await attempt(() => openCheckpoint(folder, options)); // what only shows in the whole, such as an unknown variant
-  return { ...survey, problems };
+  // What only shows in the whole, such as an unknown variant.
+  const opened = await attempt(() => openCheckpoint(folder, options));
+  return { ...survey, assumptions: opened?.assumptions ?? [], problems };
 }

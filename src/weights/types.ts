@@ -40,6 +40,8 @@ export interface Component {
   /** The folder that really holds the weights files, links followed. */
   readonly weightsFolder: string;
   readonly tensors: ReadonlyMap<string, WeightEntry>;
+  /** See {@link Checkpoint.assumptions}; those of this component. */
+  readonly assumptions?: readonly string[];
 }
 
 /** A Stable Video Diffusion checkpoint, described as in diffusers layout whichever layout it has. */

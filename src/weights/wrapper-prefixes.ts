@@ -1,12 +1,24 @@
-/** What do Python's wrappers add to the names of a network's tensors? Steps that are no part of the network's own paths. */
+/** Which steps of a tensor's name come only from what the network was wrapped in when it was saved? */
 
-/** What torch.compile, FSDP and activation checkpointing add, at any depth. */
-const addedAnywhere = /(^|\.)(?:(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+/g;
+/** Attributes that hold the wrapped module: of torch.compile, DataParallel, FullyShardedDataParallel and checkpoint_wrapper. */
+const wrapperSteps: ReadonlySet<string> = new Set([
+  "_orig_mod",
+  "module",
+  "_fsdp_wrapped_module",
+  "_checkpoint_wrapped_module",
+]);
 
-/** What DataParallel and DistributedDataParallel add, which wrap whole networks. */
-const addedInFront = /^(?:module\.)+/;
+/** `module._orig_mod.conv_in.weight` -> `conv_in.weight`; wrappers inside the path go too. */
+export function withoutWrappers(name: string): string {
+  const steps = name.split(".");
+  const kept = steps.filter((step, index) => index === steps.length - 1 || !wrapperSteps.has(step));
+  return kept.length === steps.length ? name : kept.join(".");
+}
 
-/** `module._orig_mod.mid_block.attentions.0._orig_mod.norm` becomes `mid_block.attentions.0.norm`. */
-export function withoutWrapperPrefixes(name: string): string {
-  return name.replace(addedAnywhere, "$1").replace(addedInFront, "");
+/** Of a name that may be hostile. */
+const longestStart = 200;
+
+/** True below `ema.`, `model_ema.` and the like: averages of the training, a second copy that is not taken for the weights. */
+export function isAverage(name: string): boolean {
+  return /(?:^|\.)(?:\w+_)?ema(?:_\w+)?\./i.test(name.slice(0, longestStart));
 }

@@ -3,7 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { checkpointCopy, editJson } from "../weights/checkpoint-copy.ts";
 import {
+  asComfyUiSaves,
   diffusersTensors,
   readImageDecoder,
   readLayout,
@@ -34,6 +36,36 @@ it("shows a checkpoint in a single file as it shows a folder", async () => {
   const report = JSON.parse((await stillmotionHere(["inspect", frameWise, "--json"])).stdout);
   expect(report).toMatchObject({ kind: "checkpoint", problems: [], madeFor: { numFrames: 14 }, assumptions: [] });
   expect(report.components[1].class).toBe("AutoencoderKL");
+});
+
+it("shows one as ComfyUI saves it, or with a compiled UNet, as complete", async () => {
+  const stored = await readStored();
+  const compiled = Object.entries(stored).map(
+    ([name, tensor]) => [name.replace("diffusion_model.", "diffusion_model._orig_mod."), tensor] as const,
+  );
+  for (const tensors of [await asComfyUiSaves(stored), Object.fromEntries(compiled)]) {
+    const path = await writeTensors(join(await scratchFolder(), "svd.safetensors"), tensors);
+    const { code, stdout } = await stillmotionHere(["inspect", path]);
+    expect(stdout).toMatch(/\ncomplete: every tensor is there and has its place\n$/);
+    expect(code).toBe(0);
+  }
+});
+
+it("says of a folder with other classes what is taken for them", async () => {
+  const folder = await checkpointCopy();
+  await editJson(join(folder, "model_index.json"), (json) => {
+    json._class_name = "MaskStableVideoDiffusionPipeline";
+  });
+  await editJson(join(folder, "scheduler/scheduler_config.json"), (json) => {
+    json._class_name = "DDIMScheduler";
+  });
+  const { code, stdout } = await stillmotionHere(["inspect", folder]);
+  expect(stdout).toMatch(
+    /^model_index\.json: is of class MaskStableVideoDiffusionPipeline; its networks are those of /m,
+  );
+  expect(stdout).toMatch(/scheduler_config\.json: is of class DDIMScheduler; EulerDiscreteScheduler is taken instead/);
+  expect(stdout).toMatch(/\ncomplete: every tensor is there and has its place\n$/);
+  expect(code).toBe(0);
 });
 
 it("lists all that is wrong with one", async () => {

@@ -102,7 +102,8 @@ it("lists the tensors of a .safetensors file that is no clip", async () => {
 });
 
 it.each([
-  ["nowhere.mp4", "nowhere.mp4: no such file"],
+  ["nowhere.mp4", "nowhere.mp4: there is no such path here"],
+  ["test/checkpoint/two-levels-fp3", "(did you mean test/checkpoints/two-levels-fp32?)"],
   ["package.json", "package.json: is no clip; expected MP4, GIF, WebP, PNG or safetensors"],
   ["test/cli", "test/cli: has no model_index.json"],
   [`${checkpoint}/unet`, "is one component of a checkpoint: give the folder above it"],

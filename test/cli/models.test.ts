@@ -194,7 +194,7 @@ it.each([
   [
     "generate --model ./nowhere",
     1,
-    "./nowhere: there is no such folder; expected a folder in diffusers layout, a file",
+    "./nowhere: there is no such path here; expected a folder in diffusers layout, a file",
   ],
   [
     "generate --model svd-xt --local-files-only",

@@ -2,6 +2,7 @@ import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } fro
 import { dirname, join, resolve as resolvePath } from "node:path";
 import { expect, it } from "vitest";
 import { linkBlob } from "../../src/hub/cache-folder.ts";
+import { cachedModels } from "../../src/hub/cached-models.ts";
 import type { DownloadEvent } from "../../src/hub/progress.ts";
 import { resolveModel } from "../../src/hub/resolve-model.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
@@ -216,4 +217,45 @@ it("copies or moves where links cannot be made", async () => {
     expect((await lstat(join(folder, path))).isFile()).toBe(true);
     expect(await readFile(join(folder, path), "utf8")).toBe("weights");
   }
+});
+
+it("downloads a repository whose pipeline, scheduler and UNet are called otherwise, and refuses another model's", async () => {
+  const { hub, resolve, cacheFolder } = await scene();
+  const index = JSON.parse(hub.files.get("model_index.json")!.bytes.toString());
+  const serve = (changes: object) =>
+    hub.files.set("model_index.json", { bytes: Buffer.from(JSON.stringify({ ...index, ...changes })), isLarge: false });
+  serve({
+    _class_name: "StableVideoDiffusionPipelineWithControl",
+    controlnet: ["controlnet", "ControlNetSDVModel"],
+    unet: ["unet_spatio_temporal_condition_controlnet", "UNetSpatioTemporalConditionControlNetModel"],
+    scheduler: ["diffusers", "EulerAncestralDiscreteScheduler"],
+  });
+  const { assumptions } = await openCheckpoint(await resolve());
+  expect(assumptions).toHaveLength(3);
+  const [model] = await cachedModels(cacheFolder);
+  expect(model).toMatchObject({ isVideoModel: true, revisions: [{ variants: [""], problem: undefined }] });
+
+  hub.commit = "1".repeat(40);
+  hub.requests.length = 0;
+  serve({
+    _class_name: "TextPipeline",
+    unet: ["diffusers", "UNet2DConditionModel"],
+    text_encoder: ["transformers", "CLIPTextModel"],
+  });
+  expect(await messageOf(resolve())).toContain(
+    "model_index.json: is of class TextPipeline, which makes pictures or clips from text; expected a StableVideoDiffusionPipeline",
+  );
+  expect(hub.asked().filter((path) => path.endsWith(".safetensors"))).toEqual([]);
+});
+
+it("takes the one file of a whole processor for the feature extractor", async () => {
+  const { hub, resolve } = await scene();
+  const path = "feature_extractor/preprocessor_config.json";
+  const image_processor = JSON.parse(hub.files.get(path)!.bytes.toString());
+  hub.files.delete(path);
+  hub.files.set("feature_extractor/processor_config.json", {
+    bytes: Buffer.from(JSON.stringify({ image_processor })),
+    isLarge: false,
+  });
+  expect((await openCheckpoint(await resolve())).featureExtractorConfig).toEqual(image_processor);
 });

@@ -402,7 +402,7 @@ it("leaves a part that can be continued when it is stopped", async () => {
   expect(incomplete(await cached())).toEqual([`blobs/${hashOf(hub.files.get(unet)!)}.stillmotion.incomplete`]);
   expect(events.at(-1)!.status).not.toBe("ready");
   expect(await messageOf(resolve({ localFilesOnly: true }))).toMatch(
-    / is in the cache .*, but not whole at revision main, /,
+    / is not complete in the cache .* \(unet: holds config\.json; expected .*\), and nothing may /,
   );
   hub.requests.length = 0;
   expect((await readFile(join(await resolve(), unet))).equals(bytes)).toBe(true);

@@ -42,7 +42,7 @@ it.each([
 
 it("says of a path that it does not exist, and what else could be given", async () => {
   expect(await messageOf(findModel("./nowhere"))).toBe(
-    "./nowhere: there is no such folder; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of svd, svd-xt, svd-xt-1.1",
+    "./nowhere: there is no such path here; expected a folder in diffusers layout, a file, a model of the hub as org/name, or one of svd, svd-xt, svd-xt-1.1",
   );
 });
 

@@ -226,7 +226,11 @@ describe("a checkpoint of another kind", () => {
   test.each([
     ["unet", "UNet2DConditionModel", "names UNet2DConditionModel for unet, expected UNetSpatioTemporalConditionModel"],
     ["vae", "AutoencoderKL", "names AutoencoderKL for vae, expected AutoencoderKLTemporalDecoder"],
-    ["scheduler", "DDIMScheduler", "names DDIMScheduler for scheduler, expected EulerDiscreteScheduler"],
+    [
+      "scheduler",
+      "FlowMatchEulerDiscreteScheduler",
+      "names FlowMatchEulerDiscreteScheduler for scheduler, which samples flow matching, expected EulerDiscreteScheduler",
+    ],
     ["image_encoder", null, "names no class for image_encoder, expected CLIPVisionModelWithProjection"],
   ])("a component of another class: %s %s", async (component, className, message) => {
     const folder = await copyOf("two-levels-fp32");

@@ -70,6 +70,10 @@ test.each([
   expect(() => parse(`{"a": "${text}"}`)).toThrow(/an escape that JSON does not know|half of a surrogate pair/);
 });
 
+test("an infinite number, as Python writes it, is read", () => {
+  expect(parse('{"a": -Infinity, "b": [Infinity]}')).toEqual({ a: -Infinity, b: [Infinity] });
+});
+
 test("a byte order mark, as some editors write it, is skipped", () => {
   expect(parse('\ufeff{"a": 1}')).toEqual({ a: 1 });
 });

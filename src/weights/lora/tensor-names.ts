@@ -1,5 +1,5 @@
 /** What does a tensor's name in a LoRA file say? Which layer it changes, in whose spelling, and which part of the pair it is. */
-import { withoutWrapperPrefixes } from "../wrapper-prefixes.ts";
+import { withoutWrappers } from "../wrapper-prefixes.ts";
 
 /**
  * - `diffusers`: the layer's own path, as diffusers and PEFT write it
@@ -50,7 +50,7 @@ const maxNameLength = 1024;
 /** Undefined for a name that is not of a LoRA's tensor. */
 export function readTensorName(name: string): LoraTensorName | undefined {
   if (name.length > maxNameLength) return undefined;
-  const underscored = kohya.exec(withoutWrapperPrefixes(name));
+  const underscored = kohya.exec(withoutWrappers(name));
   if (underscored) {
     const [, network, path, part = "alpha"] = underscored;
     const layer = path!.replace(/^(?:module_|_orig_mod_)+|__orig_mod(?=_)/g, "");
@@ -72,12 +72,12 @@ export function readTensorName(name: string): LoraTensorName | undefined {
 /** Prefixes stand in any order, wrappers between them: `base_model.model.unet.`, `unet._orig_mod.base_model.model.`. */
 function readNetwork(name: string): { network: string; rest: string } {
   let network: string | undefined;
-  let rest = withoutWrapperPrefixes(name);
+  let rest = withoutWrappers(name);
   for (;;) {
     const [, found, after] = (network === undefined ? prefix : peft).exec(rest) ?? [];
     if (after === undefined) break;
     if (found !== "base_model.model") network = found;
-    rest = withoutWrapperPrefixes(after);
+    rest = withoutWrappers(after);
   }
   // The original code calls every network so that denoises, diffusion transformers too.
   const isUnet = network === undefined || (network.endsWith("diffusion_model") && unetPath.test(rest));

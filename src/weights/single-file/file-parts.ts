@@ -2,6 +2,7 @@
  * Which part of a checkpoint does a tensor of a single file belong to? Told by the start of its name, as generative-models
  * writes them (scripts/sampling/configs/svd.yaml and svd_image_decoder.yaml).
  */
+import { isAverage } from "../wrapper-prefixes.ts";
 
 /** Where the tensors of each network start. */
 export const partStarts = {
@@ -15,12 +16,15 @@ export const partStarts = {
 
 /** What no run needs, with what it is. The first that fits a name holds. */
 const ignoredStarts: Readonly<Record<string, string>> = {
-  "model_ema.": "averages of the training",
   "conditioner.embedders.0.open_clip.": "the text tower",
   "conditioner.embedders.3.encoder.": "the half of the picture's autoencoder that decodes",
   "first_stage_model.": "the half of the clip's autoencoder that encodes",
   "conditioner.embedders.": "embedders without weights",
   "denoiser.": "tables of the sampler",
+  // ComfyUI comfy_extras/nodes_model_merging.py `save_checkpoint`
+  "edm_vpred.": "the ends of the sampler's noise levels",
+  v_pred: "a mark of what the UNet predicts",
+  ztsnr: "a mark of the sampler",
 };
 
 /** Where the encoder that runs lies: for the picture's own autoencoder, else in the clip's. */
@@ -35,7 +39,9 @@ export function neededStarts(names: Iterable<string>): readonly string[] {
   const list = [...names];
   const encoder = encoderStart(list);
   const { unet, imageEncoder, firstStage } = partStarts;
-  const isFrameWise = !list.some((name) => name.startsWith(`${firstStage}decoder.conv_out.time_mix_conv.`));
+  const isFrameWise = !list.some((name) =>
+    /^decoder\.(conv_out\.time_mix_conv|time_conv_out)\./.test(name.slice(firstStage.length)),
+  );
   return [
     unet,
     imageEncoder,
@@ -48,5 +54,6 @@ export function neededStarts(names: Iterable<string>): readonly string[] {
 
 /** What a tensor that no run needs is; undefined for one that is not known. */
 export function ignoredAs(name: string): string | undefined {
+  if (isAverage(name)) return "averages of the training";
   return Object.entries(ignoredStarts).find(([start]) => name.startsWith(start))?.[1];
 }

@@ -18,7 +18,8 @@ import {
   publishedVae,
   trainedFrames,
 } from "./published-configs.ts";
-import { below, named, type Tensors } from "./stored-tensors.ts";
+import { standardNames } from "./standard-names.ts";
+import { named, type Tensors } from "./stored-tensors.ts";
 import { unetTensors } from "./unet-names.ts";
 import { decoderTensors, encoderTensors, isTemporal } from "./vae-names.ts";
 
@@ -29,6 +30,7 @@ const defaultFrames = 14;
 export interface WeightsFile {
   readonly path: string;
   readonly kind: FileKind;
+  /** Its tensors go by their {@link standardNames}, and each has the stored one inside. */
   readonly header: SafetensorsHeader;
   /** Where the file really lies, links followed. */
   readonly weightsFolder: string;
@@ -45,15 +47,27 @@ export interface WeightsFile {
 export async function readWeightsFile(path: string): Promise<WeightsFile> {
   refuseByName(path);
   const realPath = await followLinks(path);
-  const header = await readSafetensorsHeader(path);
+  const header = withStandardNames(await readSafetensorsHeader(path), path);
   return {
     path,
     kind: fileKind(header.entries.keys()),
     header,
     weightsFolder: dirname(realPath),
     fileName: basename(realPath),
-    numFrames: trainedFrames([basename(path), ...Object.values(header.metadata)]),
+    numFrames: trainedFrames([basename(path), ...textsOf(header)]),
   };
+}
+
+/** A LoRA's names have starts of their own. */
+function withStandardNames(header: SafetensorsHeader, path: string): SafetensorsHeader {
+  if (fileKind(header.entries.keys()) === "lora") return header;
+  const names = standardNames(header.entries.keys(), path);
+  return { ...header, entries: new Map([...header.entries].map(([name, entry]) => [names.get(name)!, entry])) };
+}
+
+/** ComfyUI writes one architecture for all checkpoints of Stable Video Diffusion, however many frames they make. */
+function textsOf({ metadata }: SafetensorsHeader): string[] {
+  return Object.entries(metadata).flatMap(([name, text]) => (name === "modelspec.architecture" ? [] : [text]));
 }
 
 /**
@@ -70,7 +84,8 @@ export async function openSingleFile(path: string): Promise<Checkpoint> {
   }
   const file = await readWeightsFile(path);
   if (file.kind !== "checkpoint") {
-    throw new StillmotionError("unsupported", message`${path}: is ${kindInWords[file.kind]}`);
+    const whatItIs = kindInWords(file.kind, file.header.entries.keys());
+    throw new StillmotionError("unsupported", message`${path}: is ${whatItIs}`);
   }
   assertAllKnown(file);
   const [unet, vae, imageEncoder] = [unetOfFile(file), vaeOfFile(file), imageEncoderOfFile(file)];
@@ -118,7 +133,23 @@ export function vaeOfFile(file: WeightsFile): Component {
     ...decoderTensors(decoder),
     ...(isTemporal(decoder) ? [] : besides(file, partStarts.firstStage, "post_quant_conv.")),
   ]);
-  return component(file, "vae", { ...vaeConfigOf(tensors, file.path), ...publishedVae }, tensors);
+  const config = { ...vaeConfigOf(tensors, file.path), ...publishedVae, ...quantConvsOf(file, start, decoder) };
+  return component(file, "vae", config, tensors);
+}
+
+/**
+ * The clip's autoencoder may lack them: generative-models sgm/models/autoencoder.py `AutoencodingEngine`, which ComfyUI
+ * keeps of a checkpoint. One without its bias, or with one of two, is damaged.
+ */
+function quantConvsOf({ header }: WeightsFile, encoderStart: string, decoder: Tensors): JsonObject {
+  const { firstStage } = partStarts;
+  const has = (name: string) => header.entries.has(`${firstStage}${name}.weight`);
+  const isFrameWise = !isTemporal(decoder);
+  if (has("quant_conv") || (isFrameWise && has("post_quant_conv"))) return {};
+  return {
+    ...(encoderStart === firstStage && { use_quant_conv: false }),
+    ...(isFrameWise && { use_post_quant_conv: false }),
+  };
 }
 
 export function imageEncoderOfFile(file: WeightsFile): Component {
@@ -143,21 +174,27 @@ export function assertAllKnown({ path, header }: WeightsFile): void {
 
 /** The tensors below a start that must be there, named from there on. */
 function partOf(file: WeightsFile, start: string, what: string): Tensors {
-  const tensors = below(entriesOf(file, start), start);
+  const tensors = below(file, start);
   if (tensors.size > 0) return tensors;
   throw new StillmotionError("invalid-checkpoint", `${file.path}: has no ${what}, expected tensors named ${start}*`);
 }
 
 /** Tensors whose names diffusers shares, such as `quant_conv.weight`. */
 function besides(file: WeightsFile, start: string, name: string): Tensors {
-  return named(below(entriesOf(file, start + name), start));
+  return named([...below(file, start + name)].map(([rest, entry]) => [name + rest, entry] as const));
+}
+
+/** The tensors whose names start with `start`, named without it. */
+export function below(file: WeightsFile, start: string): Tensors {
+  const entries = [...entriesOf(file, (name) => name.startsWith(start))];
+  return new Map(entries.map(([name, entry]) => [name.slice(start.length), entry]));
 }
 
 /** Only these are held to a number format: what is ignored may have any. */
-export function entriesOf({ path, header, fileName }: WeightsFile, start: string): Map<string, WeightEntry> {
+export function entriesOf({ path, header, fileName }: WeightsFile, isWanted: (name: string) => boolean): Tensors {
   const entries = new Map<string, WeightEntry>();
   for (const [name, entry] of header.entries) {
-    if (!name.startsWith(start)) continue;
+    if (!isWanted(name)) continue;
     const { shape, offset, sizeBytes } = entry;
     entries.set(name, { name, dtype: dataTypeOf(entry, path), shape, file: fileName, offset, sizeBytes });
   }

@@ -7,12 +7,6 @@ import type { WeightEntry } from "../types.ts";
 /** Tensors by name, either as a file names them or as the network does. */
 export type Tensors = ReadonlyMap<string, WeightEntry>;
 
-/** The tensors whose names start with `prefix`, named without it. */
-export function below(tensors: Tensors, prefix: string): Tensors {
-  const found = [...tensors].filter(([name]) => name.startsWith(prefix));
-  return new Map(found.map(([name, entry]) => [name.slice(prefix.length), entry]));
-}
-
 /** Tensors under the names that the network reads, from pairs of such a name and an entry. */
 export function named(pairs: Iterable<readonly [string, WeightEntry]>): Tensors {
   const result = new Map<string, WeightEntry>();

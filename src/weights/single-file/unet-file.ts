@@ -3,9 +3,9 @@ import { message, option, StillmotionError } from "../../errors.ts";
 import type { Checkpoint, Component } from "../types.ts";
 import { assertHeadsKnown, unetConfigOf } from "./config-from-shapes.ts";
 import { kindInWords } from "./file-kind.ts";
-import { partStarts } from "./file-parts.ts";
-import { component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
-import { below, type Tensors } from "./stored-tensors.ts";
+import { ignoredAs, partStarts } from "./file-parts.ts";
+import { below, component, entriesOf, readWeightsFile, type WeightsFile } from "./open-file.ts";
+import type { Tensors } from "./stored-tensors.ts";
 import { unetTensors } from "./unet-names.ts";
 
 /**
@@ -23,7 +23,10 @@ export async function openUnetFile(path: string): Promise<Component> {
 export function unetFileComponent(file: WeightsFile): Component {
   const { kind, path, numFrames } = file;
   if (kind !== "unet" && kind !== "checkpoint") {
-    const whatItIs = kind === "lora" ? message`a LoRA, not a UNet: give it with ${option("loras")}` : kindInWords[kind];
+    const whatItIs =
+      kind === "lora"
+        ? message`a LoRA, not a UNet: give it with ${option("loras")}`
+        : kindInWords(kind, file.header.entries.keys());
     throw new StillmotionError(
       "unsupported",
       message`${path}: is ${whatItIs}; expected a UNet of Stable Video Diffusion`,
@@ -49,8 +52,7 @@ export function replaceUnet(checkpoint: Checkpoint, unet: Component): Checkpoint
 }
 
 function tensorsOf(file: WeightsFile): Tensors {
-  const all = entriesOf(file, file.kind === "checkpoint" ? partStarts.unet : "");
-  const prefixed = below(all, partStarts.unet);
-  if (prefixed.size > 0) return unetTensors(prefixed);
+  if (file.kind === "checkpoint") return unetTensors(below(file, partStarts.unet));
+  const all = entriesOf(file, (name) => ignoredAs(name) === undefined);
   return all.has("input_blocks.0.0.weight") ? unetTensors(all) : all;
 }

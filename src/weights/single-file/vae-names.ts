@@ -16,7 +16,7 @@ const names: Readonly<Record<string, string>> = {
 
 /** True for a decoder that looks across frames, false for one that decodes each by itself. */
 export function isTemporal(decoder: Tensors): boolean {
-  return decoder.has("conv_out.time_mix_conv.weight");
+  return decoder.has("conv_out.time_mix_conv.weight") || decoder.has("time_conv_out.weight");
 }
 
 /** The tensors of an encoder, named from `encoder.` on, under their diffusers names. */
@@ -36,7 +36,7 @@ export function encoderTensors(stored: Tensors): Tensors {
 export function decoderTensors(stored: Tensors): Tensors {
   const levels = new Set([...stored.keys()].map((name) => /^up\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size;
   const mirrored = (level: string) => levels - 1 - Number(level);
-  const resnet = isTemporal(stored) ? temporalResnetName : (rest: string) => rest;
+  const resnet = stored.has("conv_out.time_mix_conv.weight") ? temporalResnetName : (rest: string) => rest;
   return named(
     [...stored].map(([name, entry]) => {
       const moved = name

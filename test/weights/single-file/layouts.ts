@@ -38,6 +38,35 @@ export async function readImageDecoder(): Promise<Tensors> {
   return { ...Object.fromEntries(kept), ...added };
 }
 
+/**
+ * What ComfyUI's nodes for saving a checkpoint write of it: comfy_extras/nodes_model_merging.py `save_checkpoint` and
+ * comfy/supported_models.py `SVD_img2vid`. Of the picture's autoencoder only the encoder is there, without `quant_conv`,
+ * which is to be the identity.
+ */
+export async function asComfyUiSaves(stored: Tensors): Promise<Tensors> {
+  const { image_encoder } = await readLayout();
+  const scalar = { dtype: "float32", shape: [], data: new Float32Array(1) } as const;
+  const saved: Tensors = { "edm_vpred.sigma_max": scalar, "edm_vpred.sigma_min": scalar };
+  for (const [name, tensor] of Object.entries(diffusersTensors(stored, image_encoder))) {
+    saved[`conditioner.embedders.0.open_clip.model.visual.${name}`] = tensor;
+  }
+  for (const [name, tensor] of Object.entries(stored)) {
+    if (/^(model\.diffusion_model|first_stage_model\.decoder)\./.test(name)) saved[name] = tensor;
+    const encoder = /^conditioner\.embedders\.3\.encoder\.(encoder\..+)$/.exec(name);
+    if (encoder) saved[`first_stage_model.${encoder[1]}`] = tensor;
+  }
+  return saved;
+}
+
+/** The autoencoder's `quant_conv`, or another 1x1 convolution, as the identity. */
+export function identity(channels: number): { weight: Tensor; bias: Tensor } {
+  const data = Float32Array.from({ length: channels ** 2 }, (_, place) => (place % (channels + 1) === 0 ? 1 : 0));
+  return {
+    weight: { dtype: "float32", shape: [channels, channels, 1, 1], data },
+    bias: { dtype: "float32", shape: [channels], data: new Float32Array(channels) },
+  };
+}
+
 export function inFp32(tensors: Tensors): Tensors {
   return mapped(tensors, ({ shape, data }) => ({
     dtype: "float32",

@@ -13,11 +13,14 @@ import { openUnetFile, replaceUnet } from "../../../src/weights/single-file/unet
 import type { Checkpoint } from "../../../src/weights/types.ts";
 import { expectClose, items, readGolden, reshapedTo, type Tolerance } from "../../support/golden.ts";
 import {
+  asComfyUiSaves,
   diffusersTensors,
+  identity,
   inFp32,
   readImageDecoder,
   readLayout,
   readStored,
+  type Tensors,
   writeFolder,
   writeTensors,
 } from "./layouts.ts";
@@ -80,6 +83,38 @@ describe("the same weights", () => {
       expect(fromFile.frames.data, name).toEqual(fromFolder.frames.data);
       expect(fromFile.steps, name).toEqual(fromFolder.steps);
     }
+  });
+
+  it("give bit-equal frames as ComfyUI saves them, where quant_conv is the identity", async () => {
+    const quantConv = "conditioner.embedders.3.encoder.quant_conv";
+    const { weight, bias } = identity(8);
+    const published = { ...inFp32(await readStored()), [`${quantConv}.weight`]: weight, [`${quantConv}.bias`]: bias };
+    const saved = await asComfyUiSaves(published);
+    const path = (name: string) => join(temporary, name);
+    const asPublished = await run(
+      await openCheckpoint(await writeTensors(path("svd_published.safetensors"), published)),
+    );
+    const asSaved = await run(await openCheckpoint(await writeTensors(path("svd_saved.safetensors"), saved)));
+    expect(asSaved.frames.data).toEqual(asPublished.frames.data);
+  });
+
+  it("give bit-equal frames without the autoencoder's 1x1 convolutions, where each frame is decoded by itself", async () => {
+    const convolutions = {
+      "first_stage_model.quant_conv": identity(8),
+      "first_stage_model.post_quant_conv": identity(4),
+    };
+    const stored = inFp32(await readImageDecoder());
+    const without = Object.entries(await asComfyUiSaves(stored)).filter(([name]) => !/quant_conv/.test(name));
+    const saved: Tensors = Object.fromEntries(without);
+    const published = { ...saved };
+    for (const [name, { weight, bias }] of Object.entries(convolutions)) {
+      published[`${name}.weight`] = weight;
+      published[`${name}.bias`] = bias;
+    }
+    const path = (name: string) => join(temporary, name);
+    const asPublished = await run(await openCheckpoint(await writeTensors(path("svd_with.safetensors"), published)));
+    const asSaved = await run(await openCheckpoint(await writeTensors(path("svd_without.safetensors"), saved)));
+    expect(asSaved.frames.data).toEqual(asPublished.frames.data);
   });
 
   it("are decoded frame by frame where the decoder is that of pictures", async () => {

@@ -1,0 +1,60 @@
+/**
+ * How would generative-models name the tensors of a single file? Savers differ in what stands before a network's names;
+ * the names themselves stay, in the original layout, diffusers' or transformers'.
+ */
+import { assertDistinct, sharedPrefix, withoutPrefix } from "../network-prefixes.ts";
+import { nameInTower, type VisionTower, visionTowers } from "../vision-tower.ts";
+import { withoutWrappers } from "../wrapper-prefixes.ts";
+import { partStarts } from "./file-parts.ts";
+
+/** Where the text half of CLIP lies, which no run needs. */
+const textStart = partStarts.imageEncoder.replace(/visual\.$/, "");
+
+/**
+ * The standard name of each stored one. A UNet alone has none before its own names; of a whole checkpoint each part
+ * starts as in {@link partStarts}.
+ *
+ * @param where the file, for messages
+ * @throws StillmotionError `invalid-checkpoint` where two tensors come to one name
+ */
+export function standardNames(stored: Iterable<string>, where: string): ReadonlyMap<string, string> {
+  const unwrapped = new Map([...stored].map((name) => [name, withoutWrappers(name)]));
+  const all = [...unwrapped.values()];
+  const tower = foreignTower(all);
+  const hasParts =
+    tower !== undefined || all.some((name) => vaeName(name) ?? /^(conditioner|cond_stage_model)\./.test(name));
+  const { length } = hasParts ? "" : sharedPrefix("unet", all);
+  const rename = (name: string) =>
+    towerName(tower, name) ??
+    vaeName(name) ??
+    (hasParts ? unetName(name, partStarts.unet) : unetName(name.slice(length), "")) ??
+    name.slice(length);
+  const names = new Map([...unwrapped].map(([name, bare]) => [name, rename(bare)]));
+  assertDistinct(names, where);
+  return names;
+}
+
+/** The only vision tower, where it does not start as generative-models has it. */
+function foreignTower(names: readonly string[]): VisionTower | undefined {
+  const towers = visionTowers(names);
+  const [tower] = towers;
+  return towers.length === 1 ? tower : towers.find(({ start }) => start === partStarts.imageEncoder);
+}
+
+function towerName(tower: VisionTower | undefined, name: string): string | undefined {
+  const inTower = tower && nameInTower(tower, name);
+  if (!inTower) return undefined;
+  return inTower.half === "vision" ? partStarts.imageEncoder + inTower.name : textStart + name;
+}
+
+/** Unlike a component of its own, a VAE in a file with other parts has a name that says so. */
+function vaeName(name: string): string | undefined {
+  const rest = withoutPrefix("vae", name);
+  const prefix = rest === undefined ? "" : name.slice(0, -rest.length);
+  return /(?:vae|first_stage_model)\./.test(prefix) ? partStarts.firstStage + rest : undefined;
+}
+
+function unetName(name: string, start: string): string | undefined {
+  const rest = withoutPrefix("unet", name);
+  return rest === undefined ? undefined : start + rest;
+}
