@@ -1,7 +1,7 @@
 /** Is a model in the cache already, with every file that a run needs? */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { message, type Message, StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { readJsonFile } from "../weights/json-file.ts";
 import { cachedCommit, fileSize, type RepositoryFolders } from "./cache-folder.ts";
 import type { HubModel } from "./model-name.ts";

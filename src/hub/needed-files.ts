@@ -1,5 +1,5 @@
 /** Which of a repository's files does a run need? The configurations, and the weights of one variant in one form. */
-import { message, type Message, StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { printable } from "../weights/printable.ts";
 import type { Component, JsonObject } from "../weights/types.ts";

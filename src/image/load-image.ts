@@ -95,11 +95,11 @@ function checkHeader(name: string, format: ImageFormat, header: Metadata, maxPix
       `image ${name}: begins as ${upperName(format)} but reads as ${header.format}; save it again as PNG or JPEG`,
     );
   }
-  if (header.width * header.height > maxPixels) {
-    throw new StillmotionError(
-      "invalid-image",
-      message`image ${name}: has ${header.width}x${header.height} = ${megapixels(header.width * header.height)} megapixels, expected at most ${megapixels(maxPixels)}; shrink it, or raise ${option("maxPixels")}`,
-    );
+  const { width, height } = header;
+  if (width * height > maxPixels) {
+    const got = `image ${name}: has ${width}x${height} = ${megapixels(width * height)} megapixels`;
+    const mend = message`shrink it, or raise ${option("maxPixels")}`;
+    throw new StillmotionError("invalid-image", message`${got}, expected at most ${megapixels(maxPixels)}; ${mend}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What does a checkpoint hold? Configurations and tensor locations are read and checked, the weights stay in their files. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { message, type Message, StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { readShardedWeights, readSingleWeights } from "./component-weights.ts";
 import { fileSystemReason, isMissing } from "./file-system-errors.ts";
 import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
