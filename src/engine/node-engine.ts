@@ -58,10 +58,9 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   const api = openOrtApi(libraryPath);
   const provider = Object.hasOwn(providers, device) ? providers[device] : undefined;
   if (provider === undefined) {
-    throw new StillmotionError(
-      "unsupported",
-      message`${option("device")} is "${device}", but this version runs graphs on ${Object.keys(providers).join(" or ")} only (${libraryPath} has ${availableProviders(api).join(", ")})`,
-    );
+    const available = `${libraryPath} has ${availableProviders(api).join(", ")}`;
+    const expected = `this version runs graphs on ${Object.keys(providers).join(" or ")} only (${available})`;
+    throw new StillmotionError("unsupported", message`${option("device")} is "${device}", but ${expected}`);
   }
   const worker = new WorkerCalls(programUrl("engine/ort-worker"), { libraryPath });
   await worker.started;

@@ -60,10 +60,12 @@ export function statusError(status: number, headers: Headers, host: string, aske
         return hubError(`${what}: ${said}: the token is not accepted; make a new one at ${website}/settings/tokens`);
       }
       return hubError(notFoundText(what, said, hasToken));
-    case 403:
+    case 403: {
+      const mend = hasToken ? "and check that the token may read it" : message`then ${tokenAdvice}`;
       return hubError(
-        message`${what}: ${said}: access is forbidden; if the model is gated, accept its licence at ${website}/${repository}${hasToken ? ", and check that the token may read it" : message`, then ${tokenAdvice}`}`,
+        message`${what}: ${said}: access is forbidden; if the model is gated, accept its licence at ${website}/${repository}, ${mend}`,
       );
+    }
     case 404:
       return hubError(
         file === undefined ? notFoundText(what, said, hasToken) : `${what}: ${said}: the file is not there any more`,

@@ -99,8 +99,9 @@ function hubAccess(options: ResolveModelOptions): HubAccess {
 
 function folderOf(cached: CachedSnapshot, { repository }: HubModel, name: string): string {
   if (cached.state === "complete") return cached.folder;
+  const mend = `run "stillmotion models pull ${name}" while there is a network`;
   throw hubError(
-    message`${repository} ${cached.problem}, and nothing may be downloaded here (as with ${option("localFilesOnly")} or HF_HUB_OFFLINE); run "stillmotion models pull ${name}" while there is a network`,
+    message`${repository} ${cached.problem}, and nothing may be downloaded here (as with ${option("localFilesOnly")} or HF_HUB_OFFLINE); ${mend}`,
   );
 }
 

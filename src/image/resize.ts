@@ -223,9 +223,8 @@ function checkOptions(image: Image, width: number, height: number, filter: strin
   }
   const { left, top, right, bottom } = box;
   if (!(left >= 0 && top >= 0 && right <= image.width && bottom <= image.height && left < right && top < bottom)) {
-    throw new StillmotionError(
-      "invalid-option",
-      message`${inCall("resizeImage")}${option("box")} is (${left}, ${top}, ${right}, ${bottom}), expected a part of the ${image.width}x${image.height} image with left < right and top < bottom`,
-    );
+    const got = message`${inCall("resizeImage")}${option("box")} is (${left}, ${top}, ${right}, ${bottom})`;
+    const expected = `a part of the ${image.width}x${image.height} image with left < right and top < bottom`;
+    throw new StillmotionError("invalid-option", message`${got}, expected ${expected}`);
   }
 }

@@ -21,10 +21,10 @@ export function isWithin(interval: GuidanceInterval | undefined, sigma: number):
 export function assertGuidesSome(interval: GuidanceInterval | undefined, sigmas: Float32Array): void {
   const levels = sigmas.subarray(0, -1);
   if (levels.some((sigma) => isWithin(interval, sigma))) return;
-  throw new StillmotionError(
-    "invalid-option",
-    message`${inCall("generate")}${option("guidanceInterval")} is [${interval!.join(", ")}], but no noise level of this run lies above the first and up to the second; they fall from ${shown(levels[0]!)} to ${shown(levels.at(-1)!)}`,
-  );
+  const got = message`${inCall("generate")}${option("guidanceInterval")} is [${interval!.join(", ")}]`;
+  const range = `they fall from ${shown(levels[0]!)} to ${shown(levels.at(-1)!)}`;
+  const problem = `no noise level of this run lies above the first and up to the second; ${range}`;
+  throw new StillmotionError("invalid-option", message`${got}, but ${problem}`);
 }
 
 function shown(sigma: number): number {

@@ -52,7 +52,7 @@ it.each([
   ["--dtype fp16", failed, '--dtype is "fp16", this version computes in fp32 or int8; weights'],
   ["--device abacus", failed, '--device is "abacus", but this version runs graphs on'],
   ["--model nowhere", failed, "nowhere: there is no such path here; expected a folder in diffusers layout"],
-  ["--variant fp8", failed, 'has no weights of the variant "fp8"; leave the variant out'],
+  ["--variant fp8", failed, 'has no weights of the variant "fp8"; leave the --variant out'],
   ["-o clip.avi", failed, "clip.avi: got the extension .avi, expected one of .mp4"],
   ["-o nowhere/clip.gif", failed, "nowhere/clip.gif: the folder nowhere does not exist; create it first"],
   ["--max-pixels 100", failed, "shrink it, or raise --max-pixels"],

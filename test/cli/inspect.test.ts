@@ -2,6 +2,7 @@ import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { bytesText } from "../../src/byte-sizes.ts";
+import { settingsOfClip, settingsToJson } from "../../src/pipeline/options-json.ts";
 import { elementCount } from "../../src/tensor.ts";
 import { exportToVideo } from "../../src/video/export.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint.ts";
@@ -90,6 +91,17 @@ it.each(["mp4", "gif", "webp", "png", "safetensors"])("shows the settings of a .
   expect(stdout).toContain(`${head}settings:\n  seed   42\n  model  a\\u{9b}m\n`);
   const asJson = await stillmotionHere(["inspect", path, "--json"]);
   expect(JSON.parse(asJson.stdout)).toMatchObject({ kind: "clip", format, frames: 3, settings: metadata });
+});
+
+it("prints settings of a clip that are options again, a seed of 64 bits among them", async () => {
+  const path = join(await scratchFolder(), "clip.gif");
+  const settings = { seed: [2n ** 64n - 1n, 7], sigmas: [700, 1, 0], numFrames: 3, fit: "crop" } as const;
+  const given = { ...settings, seed: [...settings.seed], sigmas: [...settings.sigmas] };
+  const metadata = { ...settingsToJson(given), model: "svd", dtype: "fp32", stillmotionVersion: "0.1.0" };
+  const [file] = await exportToVideo(testClip({ width: 16, height: 8, frames: 3 }), path, { metadata });
+  const { stdout } = await stillmotionHere(["inspect", file!, "--json"]);
+  expect(JSON.parse(stdout).settings.seed).toEqual(["18446744073709551615", 7]);
+  expect(settingsOfClip(JSON.parse(stdout).settings)).toEqual(given);
 });
 
 it("lists the tensors of a .safetensors file that is no clip", async () => {

@@ -204,9 +204,9 @@ it.each([
   [
     "generate --model test/checkpoints/two-levels-fp32 --revision main",
     2,
-    "and revision main is for models of the hub",
+    "and --revision main is for models of the hub",
   ],
-  ["generate --revision main", 2, "tiny is a path, and revision main is for models of the hub; leave it out"],
+  ["generate --revision main", 2, "tiny is a path, and --revision main is for models of the hub; leave it out"],
   ["models pull ./svd", 1, "./svd: there is no such folder"],
   ["models pull svd --revision ../x", 2, "--revision is ../x, expected a branch, a tag or a commit such as main"],
   ["models pull someone/other", 1, "answered 404: there is no such model"],

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createNodeEngine } from "../../src/engine/node-engine.ts";
-import { messageText } from "../../src/errors.ts";
+import { message, messageText, option, StillmotionError } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
@@ -11,7 +11,7 @@ import { memoryOf } from "../../src/onnx/memory.ts";
 import { peakMemory, type Run } from "../../src/pipeline/memory.ts";
 import { type Networks, readNetworks } from "../../src/pipeline/networks.ts";
 import { resolveSettings } from "../../src/pipeline/resolve-settings.ts";
-import { assertFitsInMemory, type Room, roomFor } from "../../src/pipeline/room.ts";
+import { assertFitsInMemory, type Room, roomFor, whereMemoryRanOut } from "../../src/pipeline/room.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { SmallerNetworks } from "../../src/pipeline/suggestion.ts";
@@ -164,4 +164,11 @@ describe("memory that a call has been let through with", () => {
     );
     await own.dispose();
   });
+});
+
+it("an error in the middle of a run keeps the options that it names", () => {
+  const cause = new StillmotionError("out-of-memory", message`no space; name another ${option("scratchFolder")}`);
+  const error = whereMemoryRanOut(cause, { bytes: 1e12, words: "1 TB is free" }, networks, run({})) as StillmotionError;
+  expect(error).toMatchObject({ code: "out-of-memory", option: "scratchFolder", cause });
+  expect(error.message).toMatch(/^generate: memory ran out \(no space; name another scratchFolder\); 1 TB is free; /);
 });

@@ -25,12 +25,13 @@ const shape = Object.entries(generateSchema.shape)
   .map(([name, option]) => [name, z.toJSONSchema(option.unwrap(), { unrepresentable: "any" })] as const);
 
 /** Any value that an option takes. */
-function valueOf(schema: Schema): fc.Arbitrary<unknown> {
+function anyValueOf(schema: Schema): fc.Arbitrary<unknown> {
   const { type, anyOf, prefixItems, minimum: min, maximum: max, multipleOf: step = 1 } = schema;
-  if (anyOf) return fc.oneof(...anyOf.map((each) => valueOf(each as Schema)));
+  if (anyOf) return fc.oneof(...anyOf.map((each) => anyValueOf(each as Schema)));
   if (schema.enum) return fc.constantFrom(...schema.enum);
-  if (prefixItems) return fc.tuple(...prefixItems.map((each) => valueOf(each as Schema)));
-  if (type === "array") return fc.array(valueOf(schema.items as Schema), { minLength: schema.minItems!, maxLength: 4 });
+  if (prefixItems) return fc.tuple(...prefixItems.map((each) => anyValueOf(each as Schema)));
+  if (type === "array")
+    return fc.array(anyValueOf(schema.items as Schema), { minLength: schema.minItems!, maxLength: 4 });
   if (type === "integer") return fc.integer({ min: min! / step, max: max! / step }).map((count) => count * step);
   if (type === "number") return fc.double({ min: min!, max: max ?? Number.MAX_VALUE, noNaN: true });
   return fc.oneof(
@@ -40,7 +41,7 @@ function valueOf(schema: Schema): fc.Arbitrary<unknown> {
   );
 }
 
-const anySettings = fc.record(Object.fromEntries(shape.map(([name, schema]) => [name, valueOf(schema)])), {
+const anySettings = fc.record(Object.fromEntries(shape.map(([name, schema]) => [name, anyValueOf(schema)])), {
   requiredKeys: [],
 }) as fc.Arbitrary<GenerateSettings>;
 
@@ -181,6 +182,8 @@ describe("the JSON Schema", () => {
     "-0",
     "-1",
     "007",
+    "01234567890123456789",
+    "-0123456789012345678",
     "+5",
     " 5",
     "5\n",
