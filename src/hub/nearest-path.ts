@@ -1,7 +1,7 @@
 /** Which path that exists did somebody mean who mistyped it? */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { printable } from "../weights/printable.ts";
+import { escaped } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
 
 /** Folders with more are not searched, and longer names not compared. */
@@ -12,8 +12,8 @@ const longestName = 200;
 export async function noSuchPath(path: string): Promise<string> {
   const shortNames = knownCheckpoints.map(({ shortName }) => shortName);
   const near = (await nearestPath(path)) ?? nearest(shortNames, path);
-  const advice = near === undefined ? "" : ` (did you mean ${printable(near)}?)`;
-  return `${printable(path)}: there is no such path here${advice}`;
+  const advice = near === undefined ? "" : ` (did you mean ${escaped(near)}?)`;
+  return `${escaped(path)}: there is no such path here${advice}`;
 }
 
 /** The path with each step that does not exist exchanged for the nearest name in its folder; undefined when none is near. */

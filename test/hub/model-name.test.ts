@@ -61,6 +61,6 @@ it("refuses two revisions", async () => {
 
 it("names a path as it was given, all of it, and shows what would move the cursor as its number", async () => {
   const long = `./${"Models-12:30 %20#ü/".repeat(12)}👩‍🚀`;
-  expect(await messageOf(findModel(long))).toContain(`${long}: there is no such folder`);
+  expect(await messageOf(findModel(long))).toContain(`${long}: there is no such path here`);
   expect(await messageOf(findModel("./a\u001b[2J\u202eb"))).toContain("./a\\u{1b}[2J\\u{202e}b: there is");
 });
