@@ -116,8 +116,7 @@ async function sayingThatNoPathIsHere<Result>(
   } catch (error) {
     const isAboutModel = knownCheckpoint(repository) !== undefined || error instanceof KnownModelError;
     if (!(error instanceof StillmotionError) || error.code !== "download" || isAboutModel) throw error;
-    const said = error.message.replace(`${repository}: `, "");
-    throw hubError(`${await noSuchPath(name)}, and as a model of the hub: ${said}`, error);
+    throw hubError(message`${await noSuchPath(name)}, and as a model of the hub: ${error.said}`, error);
   }
 }
 

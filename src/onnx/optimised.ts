@@ -14,6 +14,5 @@ const mostNumbers = 4.2e6;
 export function optimiseIfSmall(graph: Graph): void {
   const weights = [...graph.initializers.values()].reduce((sum, { value }) => sum + elementCount(value.shape), 0);
   if (graph.prepared.length > 0 || weights > mostWeights) return;
-  const largest = Math.max(...Array.from(graph.edges.values(), ({ shape }) => elementCount(shape)));
-  graph.isOptimised = largest <= mostNumbers;
+  graph.isOptimised = [...graph.edges.values()].every(({ shape }) => elementCount(shape) <= mostNumbers);
 }

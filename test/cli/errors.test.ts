@@ -34,7 +34,7 @@ const wrongWords: Readonly<Record<LoadOption, readonly string[]>> = {
 
 /** The error of `generate` as text and as an event, whose words are the same. */
 async function refusal(words: readonly string[], image = picture) {
-  const args = ["generate", image, "-o", "clip.mp4", ...small, ...words];
+  const args = ["generate", image, "-o", join(await scratchFolder(), "clip.mp4"), ...small, ...words];
   const { stdout } = await stillmotionHere([...args, "--json"]);
   const event = jsonLines(stdout).at(-1) as Record<string, unknown>;
   expect(event.event).toBe("error");
@@ -77,7 +77,7 @@ it("an option without a flag keeps its name, and a call is left out", () => {
 });
 
 it.each([
-  [["--model", "seed"], "seed: there is no such folder"],
+  [["--model", "seed"], "seed: there is no such path here"],
   [["--model", "numFrames/decodeChunkSize", "--local-files-only"], "numFrames/decodeChunkSize is not in the cache"],
   [["--lora", "decodeChunkSize 1.safetensors"], "--lora: decodeChunkSize 1.safetensors: cannot be opened"],
   [["--lora", "maxPixels:seed"], 'the strength in "maxPixels:seed" is "seed"'],

@@ -43,10 +43,10 @@ it.each([
   ["Cam-2024-05-01T12:30:12.PNG", "image Cam-2024-05-01T12:30:12.PNG: was not found from "],
   ["s3://Bucket/X%20y.png", "image s3://Bucket/X%20y.png: has the scheme s3:, expected http, https, file or data"],
   ["x.png\u001b[2J", "image x.png\\u{1b}[2J: was not found from "],
-  [`${picture} --model ./A:B%20`, "./A:B%20: there is no such folder"],
-  [`${picture} --lora A:B.safetensors`, "A:B.safetensors: "],
-  [`${picture} --unet A:B%20.safetensors`, "A:B%20.safetensors: "],
-  [`${picture} --latents A:B%20.safetensors`, "A:B%20.safetensors: "],
+  [`${picture} --model ./A:B%20`, "./A:B%20: there is no such path here"],
+  [`${picture} --lora A:B.safetensors`, "--lora: A:B.safetensors: "],
+  [`${picture} --unet A:B%20.safetensors`, "--unet: A:B%20.safetensors: "],
+  [`${picture} --latents A:B%20.safetensors`, "--latents: A:B%20.safetensors: "],
   [`${picture} -o A:B%20.MOV`, "A:B%20.MOV: got the extension .MOV, expected one of"],
 ])("names %j as it was given", async (words, message) => {
   const output = join(await scratchFolder(), "clip.mp4");

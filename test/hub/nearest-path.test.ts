@@ -63,7 +63,7 @@ it("comes first without a network, and where nothing may be asked", async () => 
     return true;
   };
   expect(await messageOf(resolve({ name: "models/tiy" }))).toMatch(
-    new RegExp(`${start.source}127\\.0\\.0\\.1:\\d+: .*check the network and run it again$`),
+    new RegExp(`${start.source}models/tiy: 127\\.0\\.0\\.1:\\d+: .*check the network and run it again$`),
   );
 });
 
