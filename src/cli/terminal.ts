@@ -1,6 +1,8 @@
 /** Where is text written, what can be done there, and what becomes of text that cannot be written? */
-import { writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import { devNull } from "node:os";
+import { isatty } from "node:tty";
 import { styleText } from "node:util";
 
 export type Output = NodeJS.WriteStream;
@@ -17,6 +19,16 @@ export function surviveFailedWrites(): void {
     output.on("error", () => {});
     if (!(output instanceof Socket)) writeFilesWhole(output, descriptor);
   }
+  const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+  process.on("exit", () => {
+    for (const descriptor of terminals) if (!isatty(descriptor)) replaceByNothing(descriptor);
+  });
+}
+
+/** Node 22.12 sets its terminals back as it ends, and crashes where one has gone. */
+function replaceByNothing(descriptor: number): void {
+  closeSync(descriptor);
+  openSync(devNull, "r+"); // takes the lowest number that is free
 }
 
 /** For files: Node writes what fits of a chunk and reports no error. A line after one that did not fit starts anew. */
@@ -109,6 +121,6 @@ export function canRedraw(output: Output): boolean {
 }
 
 /** Colours where the terminal has them and NO_COLOR does not forbid them. */
-export function styled(output: Output, format: Parameters<typeof styleText>[0], text: string): string {
+function styled(output: Output, format: Parameters<typeof styleText>[0], text: string): string {
   return styleText(format, text, { stream: output });
 }
