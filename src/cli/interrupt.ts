@@ -16,23 +16,34 @@ export interface Interrupt {
   release(): void;
 }
 
-/** Takes the process's signals until `release`. A second one, and a run that does not end, meet the system's own handling. */
+/**
+ * Takes the process's signals until `release`, but for those that somebody has taken before. A second one, and a run that
+ * does not end, meet the system's own handling.
+ */
 export function onInterrupt(): Interrupt {
   const controller = new AbortController();
+  const free = signals.filter((name) => process.listenerCount(name) === 0);
   let received: NodeJS.Signals | undefined;
   const handle = (name: NodeJS.Signals) => {
     release();
     received = name;
     controller.abort(new StillmotionError("aborted", `stopped by ${name}`));
-    setTimeout(() => process.kill(process.pid, name), patienceMs).unref();
+    // A terminal that goes says so more than once, by the shell and by the system: that is nobody's impatience.
+    if (name === "SIGHUP") process.on(name, ignore);
+    setTimeout(() => {
+      process.off(name, ignore);
+      process.kill(process.pid, name);
+    }, patienceMs).unref();
   };
   const release = () => {
-    for (const name of signals) process.off(name, handle);
+    for (const name of free) process.off(name, handle);
   };
-  for (const name of signals) process.on(name, handle);
+  for (const name of free) process.on(name, handle);
   return {
     signal: controller.signal,
     exitCode: () => (received === undefined ? undefined : 128 + constants.signals[received]),
     release,
   };
 }
+
+function ignore(): void {}

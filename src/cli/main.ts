@@ -5,9 +5,11 @@ const needed = [22, 12];
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 
 if (major > needed[0]! || (major === needed[0] && minor >= needed[1]!)) {
-  const { ignoreClosedPipes } = await import("./terminal.ts");
+  const { surviveFailedWrites } = await import("./terminal.ts");
+  const { surviveHangup } = await import("./hangup.ts");
   const { run } = await import("./run.ts");
-  ignoreClosedPipes();
+  surviveFailedWrites();
+  surviveHangup();
   process.exitCode = await run(process.argv.slice(2));
 } else {
   process.stderr.write(

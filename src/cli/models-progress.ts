@@ -2,7 +2,7 @@
 import { bytesText } from "../byte-sizes.ts";
 import type { DownloadEvent } from "../hub/progress.ts";
 import { bar } from "./report/progress-line.ts";
-import { canRedraw, printJson, printLine, styled } from "./terminal.ts";
+import { canRedraw, printJsonProgress, printLine, redrawLine } from "./terminal.ts";
 import { countText, secondsText } from "./units.ts";
 
 export interface DownloadReporter {
@@ -13,10 +13,9 @@ export interface DownloadReporter {
 
 const redrawMs = 100;
 const logMs = 10_000;
-const eraseLine = "\r\x1b[K";
 
 export function downloadReporter({ json, quiet }: { json?: boolean; quiet?: boolean }): DownloadReporter {
-  if (json) return { take: (event) => printJson({ event: "download", ...event }), close() {} };
+  if (json) return { take: (event) => printJsonProgress({ event: "download", ...event }), close() {} };
   if (quiet) return { take() {}, close() {} };
   return linesReporter();
 }
@@ -93,14 +92,12 @@ function linesReporter(): DownloadReporter {
   const clock = downloadClock();
   let timer: NodeJS.Timeout | undefined;
   const draw = () => {
-    if (!output.writable) return;
     if (!isTerminal) return printLine(output, `downloading: ${textsOf(clock.times()).join(", ")}`);
-    const line = downloadLine(clock.times(), output.columns || 80);
-    output.write(eraseLine + line.replace(/█+/, (filled) => styled(output, "cyan", filled)));
+    redrawLine(output, downloadLine(clock.times(), output.columns || 80));
   };
   const close = () => {
     clearInterval(timer);
-    if (timer && isTerminal && output.writable) output.write(eraseLine);
+    if (timer && isTerminal) redrawLine(output);
     timer = undefined;
   };
   return {

@@ -7,7 +7,7 @@ import { inspectCommand } from "./inspect.ts";
 import { modelsCommand } from "./models.ts";
 import { packageVersion } from "./package-files.ts";
 import { planCommand } from "./plan.ts";
-import { printJson, printLine } from "./terminal.ts";
+import { lostResult, printJson, printLine, printText } from "./terminal.ts";
 
 const examples = `
 Examples:
@@ -28,13 +28,25 @@ export async function run(args: readonly string[]): Promise<number> {
     exitCode = code;
   };
   const program = createProgram(finish);
+  const asJson = args.includes("--json");
+  let failure: unknown;
   try {
     if (args.length === 0) program.outputHelp();
     else await program.parseAsync(args, { from: "user" });
-    return exitCode;
   } catch (error) {
-    return report(error, args.includes("--json"));
+    failure = error;
+    exitCode = report(error, asJson);
   }
+  const loss = await lostResult();
+  if (loss === undefined) return exitCode;
+  if (failure !== undefined && asJson) report(failure, false);
+  printLine(process.stderr, `error: ${lossText(loss)}`);
+  return exitCode === exitCodes.done ? exitCodes.failed : exitCode;
+}
+
+function lossText({ message }: Error): string {
+  const reason = message.replace(/, write$/, "");
+  return `what belongs on stdout could not be written there (${reason}); files that the command made are there all the same`;
 }
 
 /** @param finish takes the exit code of a command that ends without throwing */
@@ -57,7 +69,11 @@ function createProgram(finish: (exitCode: number) => void): Command {
   for (const command of withSubcommands(program)) {
     command
       .exitOverride()
-      .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, 100) })
+      .configureOutput({
+        writeOut: printText,
+        writeErr: () => {},
+        getOutHelpWidth: () => Math.min(process.stdout.columns ?? 80, 100),
+      })
       .configureHelp({ showGlobalOptions: false });
   }
   return program;

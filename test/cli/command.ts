@@ -1,5 +1,5 @@
 /** How do the tests call the command? As its own process, as a person does, or in this process where only its words matter. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -27,18 +27,34 @@ export interface Running {
 
 const program = resolve("src/cli/main.ts");
 
+interface StartOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly nodeArgs?: readonly string[];
+  readonly cwd?: string;
+  /** A program that is called with the command, such as `nohup`. */
+  readonly through?: readonly string[];
+  readonly stdio?: StdioOptions;
+  /** In a session of its own, away from the terminal of whoever runs the tests. */
+  readonly detached?: boolean;
+}
+
 /** Starts `stillmotion` from source. */
-export function start(args: readonly string[], { env = {}, nodeArgs = [] as string[], cwd = "." } = {}): Running {
-  const child = spawn(process.execPath, [...nodeArgs, program, ...args], {
+export function start(
+  args: readonly string[],
+  { env = {}, nodeArgs = [], cwd = ".", through = [], stdio = ["ignore", "pipe", "pipe"], detached }: StartOptions = {},
+): Running {
+  const [command, ...words] = [...through, process.execPath, ...nodeArgs, program, ...args];
+  const child = spawn(command!, words, {
     cwd,
     env: { ...process.env, NO_COLOR: undefined, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio,
+    detached: detached ?? false,
   });
   let [stdout, stderr] = ["", ""];
-  child.stdout!.on("data", (data) => {
+  child.stdout?.on("data", (data) => {
     stdout += data;
   });
-  child.stderr!.on("data", (data) => {
+  child.stderr?.on("data", (data) => {
     stderr += data;
   });
   const outcome = new Promise<Outcome>((done, reject) => {
@@ -56,8 +72,9 @@ export function stillmotion(args: readonly string[], options: Parameters<typeof 
 /** The same in this process: faster, for calls that end early. */
 export async function stillmotionHere(args: readonly string[]): Promise<Omit<Outcome, "signal">> {
   let [stdout, stderr] = ["", ""];
-  const out = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+  const out = vi.spyOn(process.stdout, "write").mockImplementation((text, ...rest: unknown[]) => {
     stdout += text;
+    for (const written of rest) if (typeof written === "function") written();
     return true;
   });
   const err = vi.spyOn(process.stderr, "write").mockImplementation((text) => {

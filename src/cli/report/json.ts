@@ -1,5 +1,5 @@
 /** What does a program hear of a run? One JSON event a line on stdout, and nothing else there. */
-import { printJson } from "../terminal.ts";
+import { printJson, printJsonProgress } from "../terminal.ts";
 import type { Reporter } from "./reporter.ts";
 import { partNames, stageClock } from "./stage-clock.ts";
 
@@ -12,7 +12,7 @@ import { partNames, stageClock } from "./stage-clock.ts";
 export function jsonReporter(): Reporter {
   const clock = stageClock();
   const emit = (event: string, fields: Readonly<Record<string, unknown>>) => {
-    printJson({ event, ...fields });
+    printJsonProgress({ event, ...fields });
   };
   return {
     note: (message) => emit("note", { message }),
@@ -33,9 +33,10 @@ export function jsonReporter(): Reporter {
     },
     finish({ files, settings, seconds }) {
       const { numFrames, width, height, fps, seed } = settings;
-      emit("result", { files, frames: numFrames, width, height, fps, seed, seconds: milliseconds(seconds) });
+      const time = milliseconds(seconds);
+      printJson({ event: "result", files, frames: numFrames, width, height, fps, seed, seconds: time });
     },
-    stopped: ({ code, message }) => emit("error", { code, message }),
+    stopped: ({ code, message }) => printJson({ event: "error", code, message }),
     close() {},
   };
 }

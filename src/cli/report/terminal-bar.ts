@@ -1,12 +1,11 @@
 /** What does a person see of a run? One line that is drawn again and again on stderr, and at the end the files. */
-import { printLine, styled } from "../terminal.ts";
+import { printLine, redrawLine } from "../terminal.ts";
 import { progressLine } from "./progress-line.ts";
 import type { Reporter } from "./reporter.ts";
 import { fileLines, planLine, seedLine } from "./run-lines.ts";
 import { stageClock } from "./stage-clock.ts";
 
 const redrawMs = 100;
-const eraseLine = "\r\x1b[K";
 
 export function terminalReporter(): Reporter {
   const output = process.stderr;
@@ -15,13 +14,12 @@ export function terminalReporter(): Reporter {
 
   const draw = () => {
     const times = clock.times();
-    if (!times || !output.writable) return;
-    const line = progressLine(times, output.columns || 80);
-    output.write(eraseLine + line.replace(/█+/, (filled) => styled(output, "cyan", filled)));
+    if (!times) return;
+    redrawLine(output, progressLine(times, output.columns || 80));
   };
   const erase = () => {
     clearInterval(timer);
-    if (timer && output.writable) output.write(eraseLine);
+    if (timer) redrawLine(output);
     timer = undefined;
   };
   return {
@@ -43,8 +41,7 @@ export function terminalReporter(): Reporter {
       if (!process.stdout.isTTY) {
         for (const path of result.files.flatMap(({ paths }) => paths)) printLine(process.stdout, path);
       }
-      const lines = process.stdout.isTTY ? process.stdout : output;
-      for (const line of fileLines(result)) printLine(lines, line);
+      for (const line of fileLines(result)) printLine(output, line);
     },
     stopped({ message }) {
       erase();
