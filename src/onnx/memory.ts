@@ -11,8 +11,8 @@ import { rankOfAdditions, type StoredWeight } from "./prepared.ts";
 const sessionBytes = 10e6;
 const nodeBytes = 10e3;
 
-/** Of fp16 weights that a session has optimised: mapped, in fp32, and in the form that kernels want. */
-const optimisedCopies = 5;
+/** A number of a weight that a session has optimised: in fp32, and again in the form that kernels want. */
+const optimisedBytes = 8;
 
 export interface GraphMemory {
   /** Held from loading to release. */
@@ -53,8 +53,8 @@ export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
 }
 
 function measure(graph: Graph): GraphMemory {
-  const storedBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + sizeBytes(value), 0);
-  const weightsBytes = graph.isOptimised ? optimisedCopies * storedBytes : storedBytes;
+  const bytesOf = graph.isOptimised ? ({ shape }: Edge) => optimisedBytes * elementCount(shape) : sizeBytes;
+  const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + bytesOf(value), 0);
   const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));
   const matrixBytes = matrices.reduce((sum, name) => sum + sizeBytes(graph.edges.get(name)!), 0);
   const runBytes = peakBufferBytes(graph);
