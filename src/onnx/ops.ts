@@ -277,9 +277,13 @@ export function conv(
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
 
+/** Of all numbers, (1). */
+export const sum = (x: Edge): Edge => reduce("ReduceSum", reshape(x, [elementCount(x.shape)]), [0]);
+
 /** Of each row, (rows, columns) to (rows). */
 export const largestOfRows = (x: Edge): Edge => reduceRows("ReduceMax", x);
 export const smallestOfRows = (x: Edge): Edge => reduceRows("ReduceMin", x);
+export const sumsOfRows = (x: Edge): Edge => reduceRows("ReduceSum", x);
 
 /** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */
 export function instanceNormalization(x: Edge, epsilon: number): Edge {

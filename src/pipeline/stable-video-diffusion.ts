@@ -1,6 +1,6 @@
 /** How does a picture become a clip? The pipeline: encode the picture, denoise, decode. */
 import type { Engine } from "../engine/engine.ts";
-import { StillmotionError, throwIfAborted } from "../errors.ts";
+import { inCall, message, option, StillmotionError, throwIfAborted } from "../errors.ts";
 import type { ResolveModelOptions } from "../hub/resolve-model.ts";
 import { checkImage, type Image } from "../image/image.ts";
 import type { WeightStorage } from "../lowering/parameter.ts";
@@ -27,6 +27,7 @@ import { type LoraSource, readLoras } from "./loras.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
+import { assertGivenFinite, assertLatentsFinite } from "./not-finite.ts";
 import type { GenerateSettings } from "./options.ts";
 import { show } from "./parse-settings.ts";
 import { type Plan, planRun } from "./plan.ts";
@@ -281,6 +282,11 @@ export class StableVideoDiffusionPipeline {
       sessions: this.#sessions,
       onProgress: this.#onProgress,
       signal,
+      suspects: {
+        checkpoint: this.checkpoint,
+        settings,
+        hasGivenLatents: latents !== undefined || onStep !== undefined,
+      },
     };
     try {
       const result = await this.#latents(context, images, settings, latents, onStep);
@@ -346,7 +352,10 @@ export class StableVideoDiffusionPipeline {
     const { height, width } = latentSize(this.#networks, settings);
     const clips = images * settings.numVideosPerPrompt;
     const shape = [clips, settings.numFrames, this.#networks.vae.latentChannels, height, width];
-    if (!latents || sameShape(latents.shape, shape)) return;
+    if (!latents) return;
+    if (sameShape(latents.shape, shape)) {
+      return assertGivenFinite(message`${inCall("generate")}${option("latents")} is a tensor`, latents);
+    }
     throw new StillmotionError(
       "invalid-option",
       `generate: latents has shape [${latents.shape.join(", ")}], expected [${shape.join(", ")}]: clips, frames, channels, height and width of the latents`,
@@ -409,9 +418,12 @@ export class StableVideoDiffusionPipeline {
     const conditionings = perImage.flatMap((each) => Array.from({ length: numVideosPerPrompt }, () => each));
 
     return withUnets(context, unetsOf(networks, settings), async (sessions) => {
+      const total = levels.timesteps.length;
+      let done = 0;
+      const partOf = (clip: number) => `step ${done + 1} of ${total}${clips > 1 ? `, clip ${clip + 1}` : ""}`;
       const steps = denoise({
         ...sampling,
-        evaluate: evaluateUnet(sessions, settings.cacheInterval, context),
+        evaluate: evaluateUnet(sessions, settings.cacheInterval, { signal: context.signal, partOf }),
         drawNoise: () => drawNoise(shape, settings.noiseDtype),
         latents: floatTensor(
           shape,
@@ -420,11 +432,12 @@ export class StableVideoDiffusionPipeline {
         conditionings,
         addedTimeIds: addedTimeIds(settings),
       });
-      const total = levels.timesteps.length;
       context.onProgress({ stage: "unet", state: "running", done: 0, total });
       let turn = await steps.next();
       while (!turn.done) {
-        context.onProgress({ stage: "unet", state: "running", done: turn.value.step, total });
+        assertLatentsFinite(`step ${turn.value.step} of ${total}`, turn.value.latents, context.suspects);
+        done = turn.value.step;
+        context.onProgress({ stage: "unet", state: "running", done, total });
         const replaced = (await onStep?.(turn.value)) ?? undefined;
         if (replaced !== undefined && !(isFloatTensor(replaced) && sameShape(replaced.shape, shape))) {
           const got = isFloatTensor(replaced) ? `latents of shape [${replaced.shape}]` : typeof replaced;
@@ -432,6 +445,10 @@ export class StableVideoDiffusionPipeline {
             "invalid-option",
             `generate: onStep returned ${got}, expected nothing or a float32 tensor of shape [${shape}]`,
           );
+        }
+        if (replaced) {
+          const what = message`${inCall("generate")}${option("onStep")} returned latents after step ${done} of ${total}`;
+          assertGivenFinite(what, replaced);
         }
         turn = await steps.next(replaced);
       }

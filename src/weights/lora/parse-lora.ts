@@ -1,5 +1,5 @@
 /** How does a LoRA come out of the bytes of a .safetensors file? Names in groups, shapes checked, alpha turned into a scale. */
-import { bfloat16ToFloat32, float16ToFloat32 } from "../../half.ts";
+import { floatsOf } from "../../floats.ts";
 import type { Tensor } from "../../tensor.ts";
 import { decodeSafetensors } from "../safetensors.ts";
 import { parseSafetensorsHeader, type SafetensorsHeader } from "../safetensors-header.ts";
@@ -34,16 +34,10 @@ export function loraOf(header: SafetensorsHeader, tensors: Readonly<Record<strin
   const layers = checkLora(header, where).map(({ layer, spelling, ...entries }) => {
     const [up, down] = [tensors[entries.up.name]!, tensors[entries.down.name]!];
     const rank = down.shape[0]!;
-    const alpha = entries.alpha && numberIn(tensors[entries.alpha.name]!);
+    const alpha = entries.alpha && floatsOf(tensors[entries.alpha.name]!)[0]!;
     if (alpha !== undefined && !Number.isFinite(alpha)) refuse(where, `${layer} has the alpha ${alpha}`);
     const scale = alpha === undefined ? (metadataScale(layer, rank) ?? 1) : alpha / rank;
     return { layer, spelling, rank, scale, up: { ...up, shape: up.shape.slice(0, 2) }, down };
   });
   return { name: where, layers };
-}
-
-function numberIn({ dtype, data }: Tensor): number {
-  if (dtype === "float16") return float16ToFloat32(data as Uint16Array)[0]!;
-  if (dtype === "bfloat16") return bfloat16ToFloat32(data as Uint16Array)[0]!;
-  return Number(data[0]);
 }
