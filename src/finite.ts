@@ -1,5 +1,5 @@
 /** Are numbers finite? By a sum where a run hands them on, by their bits where they are stored. */
-import type { DataType } from "./tensor.ts";
+import { bytesPerElement, type DataType } from "./tensor.ts";
 
 /**
  * Whether no number is NaN or infinite: their sum is neither. Float64 holds the sum of any float32 numbers that fit in memory. Four
@@ -20,6 +20,7 @@ export function areFinite(values: Float32Array): boolean {
 
 /** What lies in some numbers that are stored one after the other. */
 export interface StoredLook {
+  readonly count: number;
   readonly nan: number;
   readonly infinite: number;
   /** Which one is the first that is not finite. */
@@ -52,16 +53,18 @@ const floatBits: Partial<Record<DataType, Bits>> = {
  */
 export function lookAtStored(dtype: DataType, { buffer, byteOffset, byteLength }: Uint8Array): StoredLook {
   const bits = floatBits[dtype];
-  if (!bits) return { nan: 0, infinite: 0, first: undefined, largestBits: 1 };
+  if (!bits)
+    return { count: byteLength / bytesPerElement[dtype], nan: 0, infinite: 0, first: undefined, largestBits: 1 };
   const words = new bits.words(buffer as ArrayBuffer, byteOffset, byteLength / bits.words.BYTES_PER_ELEMENT);
   let largestBits = 0;
   for (let i = 0; i < words.length; i++) {
     const magnitude = words[i]! & bits.magnitude;
     if (magnitude > largestBits) largestBits = magnitude;
   }
-  if (largestBits < bits.firstNotFinite) return { nan: 0, infinite: 0, first: undefined, largestBits };
   let [nan, infinite] = [0, 0];
   let first: number | undefined;
+  const count = words.length;
+  if (largestBits < bits.firstNotFinite) return { count, nan, infinite, first, largestBits };
   for (const [index, word] of words.entries()) {
     const magnitude = word & bits.magnitude;
     if (magnitude < bits.firstNotFinite) continue;
@@ -69,5 +72,5 @@ export function lookAtStored(dtype: DataType, { buffer, byteOffset, byteLength }
     if (magnitude === bits.infinity) infinite++;
     else nan++;
   }
-  return { nan, infinite, first, largestBits };
+  return { count, nan, infinite, first, largestBits };
 }

@@ -118,17 +118,19 @@ function after(start: Handle, elements: number, dtype: DataType): Handle {
 }
 
 /**
- * Sums alone may overflow where numbers are very large but finite. Then those decide that were made, or the scales of bytes: they
- * are of the largest number.
+ * Sums alone may overflow where numbers are very large but finite. Then those decide that were made, or the scales of bytes, which are
+ * of the largest number, with what is stored.
  */
 function assertFinite(weight: PreparedWeight, stored: Uint8Array, sums: Float32Array, made: PlacedTensor): void {
-  const bytes = elementCount(made.shape) * bytesPerElement.float32;
-  const isOnlyLarge = areFinite(new Float32Array(viewOfMemory(made.memory as Handle, bytes).slice(0)));
-  if (isOnlyLarge && !sums.some(Number.isNaN)) return;
   const { dtype, additions = [] } = weight.source;
+  const bytes = elementCount(made.shape) * bytesPerElement.float32;
   const isStoredSo = lookAtStored(dtype, stored).first !== undefined;
-  const isChanged = !isStoredSo && additions.length > 0;
-  throw notFiniteWeight(nameOf(weight), isChanged ? "is no longer finite with what LoRAs add" : undefined);
+  const mayBeFinite = !isStoredSo && areFinite(new Float32Array(viewOfMemory(made.memory as Handle, bytes).slice(0)));
+  const hasNoOther = weight.kind === "float32" || additions.length === 0 || !sums.some(Number.isNaN);
+  if (mayBeFinite && hasNoOther) return;
+  const problem =
+    additions.length > 0 ? "is no longer finite with what LoRAs add" : "is so large that it is infinite in int8";
+  throw notFiniteWeight(nameOf(weight), isStoredSo ? undefined : problem);
 }
 
 /** The error for a weight; whoever runs the network says what to do. */

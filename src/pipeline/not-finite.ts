@@ -91,7 +91,7 @@ function causesOf(stage: Stage, { checkpoint, settings, hasGivenLatents }: Suspe
   const readsUnet = stage === "unet" || stage === "conditioning";
   const causes: Message[] = [];
   for (const { name, strength } of (readsUnet && unet.loras) || []) {
-    causes.push(message`${option("loras")}: ${name} at strength ${strength} (try a lower one)`);
+    if (strength !== 0) causes.push(`the LoRA ${name} at strength ${strength}: try a lower one`);
   }
   if (stage === "unet" && settings.maxGuidanceScale > highGuidance) {
     causes.push(message`${option("maxGuidanceScale")} ${settings.maxGuidanceScale}, which is very high`);

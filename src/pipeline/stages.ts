@@ -56,10 +56,14 @@ export async function withSessions<Result>(
   };
   const loans: Loan[] = [];
   try {
-    for (const network of networks) loans.push(await sessions.lend(stage, network, context, onLoad));
+    for (const network of networks) {
+      const lending = sessions.lend(stage, network, context, onLoad);
+      const loan = await lending.catch((error) => {
+        throw explained(error, stage, suspects);
+      });
+      loans.push(loan);
+    }
     return await use(loans.map(({ session }) => lookingAtOutputs(stage, session, suspects)));
-  } catch (error) {
-    throw explained(error, stage, suspects);
   } finally {
     for (const [index, loan] of loans.entries()) {
       const state = await loan.end();

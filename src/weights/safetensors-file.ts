@@ -1,10 +1,16 @@
 /** How is a .safetensors file on disk read? Only its header for checkpoints, all of it for small files. */
 import { constants, type FileHandle, open } from "node:fs/promises";
 import { StillmotionError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Tensor, typedArray } from "../tensor.ts";
 import { fileSystemReason } from "./file-system-errors.ts";
 import { decodeSafetensors } from "./safetensors.ts";
-import { parseSafetensorsHeader, type SafetensorsHeader, safetensorsHeaderBytes } from "./safetensors-header.ts";
+import {
+  dataTypeOf,
+  parseSafetensorsHeader,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+  safetensorsHeaderBytes,
+} from "./safetensors-header.ts";
 
 /** Enough to recognise other kinds of file. */
 const firstReadBytes = 64;
@@ -50,6 +56,41 @@ export async function readSafetensors(
   }
 }
 
+/** Reads one tensor that {@link readSafetensorsHeader} has found. */
+export async function readTensor(path: string, entry: SafetensorsEntry): Promise<Tensor> {
+  const dtype = dataTypeOf(entry, path);
+  const file = await openFile(path);
+  try {
+    const { buffer } = await readBytes(file, entry.offset, entry.sizeBytes, path);
+    return { dtype, shape: entry.shape, data: typedArray(dtype, buffer) };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads a tensor piece by piece, in memory that is used again for the next.
+ *
+ * @param pieceBytes a multiple of the size of an element
+ */
+export async function* readPieces(
+  path: string,
+  { offset, sizeBytes }: SafetensorsEntry,
+  pieceBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const file = await openFile(path);
+  try {
+    const memory = new Uint8Array(Math.min(pieceBytes, sizeBytes));
+    for (let done = 0; done < sizeBytes; done += memory.length) {
+      const piece = memory.subarray(0, Math.min(memory.length, sizeBytes - done));
+      await fill(piece, file, offset + done, path);
+      yield piece;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
 async function openFile(path: string): Promise<FileHandle> {
   try {
     // Not blocking: a named pipe must not hang the caller.
@@ -68,15 +109,26 @@ async function regularFileBytes(file: FileHandle, path: string): Promise<number>
   throw new StillmotionError("invalid-checkpoint", `${path}: is ${kind}, expected a .safetensors file`);
 }
 
-async function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array> {
+const readStart = (file: FileHandle, length: number, path: string) => readBytes(file, 0, length, path);
+
+async function readBytes(
+  file: FileHandle,
+  start: number,
+  length: number,
+  path: string,
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
+  await fill(bytes, file, start, path);
+  return bytes;
+}
+
+async function fill(bytes: Uint8Array, file: FileHandle, start: number, path: string): Promise<void> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, filled);
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
     if (bytesRead === 0) {
       throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
     }
     filled += bytesRead;
   }
-  return bytes;
 }
