@@ -5,7 +5,7 @@
  * with one scale for all of it, however many products read it.
  *
  * NaN becomes some byte, and is gone. So numbers that are finite only where those they were made of are finite leave the network
- * beside each output: scales, variances, sums of what attention gives. They cost next to nothing, and say nothing else.
+ * beside each output: scales, means, sums of what attention gives. They cost next to nothing, and say nothing else.
  */
 import { addInt8Matrix, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
@@ -96,8 +96,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const [items, parts] = over === "clip" ? [1, frames] : [frames, 1];
         const tokens = ops.reshape(stored(x, "last"), [items, elementCount(x.shape) / (items * channels), channels]);
         const options = { groups, eps, parts };
-        const { normalised, variance } = normaliseTokens(tokens, parameter(weight), parameter(bias), options);
-        trace(variance);
+        const { normalised, mean } = normaliseTokens(tokens, parameter(weight), parameter(bias), options);
+        trace(mean);
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
       },
 
@@ -106,7 +106,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
       outputPlanes(name, x) {
         // First, so that the order in which the network runs stays that of its own result.
-        if (traces.length > 0) addOutput(graph, `${name}: traces`, ops.concat(traces.splice(0), 0));
+        if (traces.length > 0) addOutput(graph, `${name}, traces`, ops.concat(traces.splice(0), 0));
         fp32.outputPlanes(name, x);
       },
 

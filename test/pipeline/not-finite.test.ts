@@ -32,13 +32,15 @@ const files = {
   vae: "vae/diffusion_pytorch_model.safetensors",
 } as const;
 
-type Change = "NaN" | "infinite" | "far too large";
+type Change = "NaN" | "infinite" | "far too large" | "1e36 times as large";
 
 function changed({ shape, data }: Tensor, change: Change): Tensor {
   const values = Float32Array.from(data as Float32Array);
   if (change === "far too large") {
     // All finite, and their products are not.
     for (const index of values.keys()) values[index] = Math.fround(values[index]! < 0 ? -3e38 : 3e38);
+  } else if (change === "1e36 times as large") {
+    for (const index of values.keys()) values[index]! *= 1e36;
   } else values[Math.floor(values.length / 2)] = change === "NaN" ? Number.NaN : Number.POSITIVE_INFINITY;
   return { dtype: "float32", shape, data: values };
 }
@@ -143,14 +145,14 @@ describe("a run in int8, whose bytes hide what is not finite,", () => {
     });
   });
 
-  it.each([
-    "mid_block.resnets.0.spatial_res_block.conv1.weight",
-    "mid_block.resnets.1.temporal_res_block.conv2.weight",
-    "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight",
-    "mid_block.attentions.0.transformer_blocks.0.attn1.to_v.weight",
-    "mid_block.attentions.0.transformer_blocks.0.ff.net.2.weight",
-  ])("finds the step in which it overflows, where all weights are finite: %s", async (name) => {
-    const model = await damaged("unet", name, "far too large", tiny);
+  it.each<[string, Change]>([
+    ["mid_block.resnets.0.spatial_res_block.conv1.weight", "far too large"],
+    ["mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight", "far too large"],
+    ["mid_block.attentions.0.transformer_blocks.0.ff.net.2.weight", "far too large"],
+    // The sample itself is finite.
+    ["up_blocks.1.upsamplers.0.conv.weight", "1e36 times as large"],
+  ])("finds the step in which it overflows, where all weights are finite: %s %s", async (name, change) => {
+    const model = await damaged("unet", name, change, tiny);
     await expect(run(model, {}, { dtype: "int8" })).rejects.toMatchObject({
       code: "not-finite",
       message: expect.stringContaining("generate: unet, step 1 of 3: "),
