@@ -19,12 +19,16 @@ import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
 import type { Lowering, Value } from "./lowering.ts";
 import { carriesPast, fewestInt8Channels } from "./parameter.ts";
 
+const tracesTogether = 64;
+
 export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
   const traces: Edge[] = [];
-  const trace = (numbers: Edge) => {
-    traces.push(ops.reshape(numbers, [elementCount(numbers.shape)]));
+  const trace = (scalar: Edge) => {
+    traces.push(scalar);
+    // Where the graph is cut, less is handed on.
+    if (traces.length === tracesTogether) traces.push(ops.sumOfScalars(traces.splice(0)));
   };
 
   return createCpuLowering(graph, "fp32", (fp32) => {
@@ -55,7 +59,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     /** Where a query or a key overflows, attention gives NaN for its token. */
     function traced(x: Value): Value {
       const edge = stored(x, "last");
-      trace(ops.sum(edge));
+      trace(ops.sumOfAll(edge));
       return x;
     }
 
@@ -97,7 +101,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const tokens = ops.reshape(stored(x, "last"), [items, elementCount(x.shape) / (items * channels), channels]);
         const options = { groups, eps, parts };
         const { normalised, mean } = normaliseTokens(tokens, parameter(weight), parameter(bias), options);
-        trace(mean);
+        trace(ops.sumOfAll(mean));
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
       },
 
@@ -106,7 +110,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
       outputPlanes(name, x) {
         // First, so that the order in which the network runs stays that of its own result.
-        if (traces.length > 0) addOutput(graph, `${name}, traces`, ops.concat(traces.splice(0), 0));
+        if (traces.length > 0) addOutput(graph, `${name}, trace`, ops.reshape(ops.sumOfScalars(traces.splice(0)), [1]));
         fp32.outputPlanes(name, x);
       },
 

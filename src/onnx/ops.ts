@@ -277,8 +277,12 @@ export function conv(
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
 
-/** Of all numbers, (1). */
-export const sum = (x: Edge): Edge => reduce("ReduceSum", reshape(x, [elementCount(x.shape)]), [0]);
+/** Of all numbers, a scalar. */
+export const sumOfAll = (x: Edge): Edge =>
+  addNode("ReduceSum", [x], { dtype: x.dtype, shape: [] }, { attributes: { keepdims: 0 } });
+
+/** Of scalars, a scalar. */
+export const sumOfScalars = (scalars: readonly Edge[]): Edge => addNode("Sum", scalars, shapeOf(scalars[0]!));
 
 /** Of each row, (rows, columns) to (rows). */
 export const largestOfRows = (x: Edge): Edge => reduceRows("ReduceMax", x);

@@ -202,7 +202,7 @@ describe("what bytes hide is told beside the output:", () => {
         },
         { createLowering: createCpuInt8Lowering },
       );
-      return areFinite(outputs["y, traces"]!.data as Float32Array);
+      return areFinite(outputs["y, trace"]!.data as Float32Array);
     };
     expect({ finite: await traces(7), notFinite: await traces(value) }).toEqual({ finite: true, notFinite: false });
   });
