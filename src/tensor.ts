@@ -1,14 +1,32 @@
 /** What is a tensor outside a graph? A dtype, a shape and a typed array in row-major order. */
 import { StillmotionError } from "./errors.ts";
 
-/** Number formats that a tensor in memory may have. `float16` and `bfloat16` hold their bits in a Uint16Array. */
-export type DataType = "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int8" | "uint8" | "bool";
+/**
+ * Number formats that a tensor in memory may have, as torch names them. `float16` and `bfloat16` hold their bits in a
+ * Uint16Array, `float8_e4m3fn` and `float8_e5m2` in a Uint8Array.
+ */
+export type DataType =
+  | "float32"
+  | "float16"
+  | "bfloat16"
+  | "float8_e4m3fn"
+  | "float8_e5m2"
+  | "int64"
+  | "int32"
+  | "int8"
+  | "uint8"
+  | "bool";
+
+/** The formats that weights may be stored in. */
+export const floatingPoint: readonly DataType[] = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"];
 
 /** Bytes of one element. */
 export const bytesPerElement: Readonly<Record<DataType, number>> = {
   float32: 4,
   float16: 2,
   bfloat16: 2,
+  float8_e4m3fn: 1,
+  float8_e5m2: 1,
   int64: 8,
   int32: 4,
   int8: 1,
@@ -18,10 +36,14 @@ export const bytesPerElement: Readonly<Record<DataType, number>> = {
 
 export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
 
-const arrays: Readonly<Record<DataType, new (buffer: ArrayBuffer) => TensorData>> = {
+const arrays: Readonly<
+  Record<DataType, new (buffer: ArrayBufferLike, byteOffset?: number, length?: number) => TensorData>
+> = {
   float32: Float32Array,
   float16: Uint16Array,
   bfloat16: Uint16Array,
+  float8_e4m3fn: Uint8Array,
+  float8_e5m2: Uint8Array,
   int64: BigInt64Array,
   int32: Int32Array,
   int8: Int8Array,
@@ -29,9 +51,9 @@ const arrays: Readonly<Record<DataType, new (buffer: ArrayBuffer) => TensorData>
   bool: Uint8Array,
 };
 
-/** The values that a whole buffer holds. */
-export function typedArray(dtype: DataType, buffer: ArrayBuffer): TensorData {
-  return new arrays[dtype](buffer);
+/** The values that a buffer holds, all of them unless some are asked for. */
+export function typedArray(dtype: DataType, buffer: ArrayBufferLike, byteOffset?: number, length?: number): TensorData {
+  return new arrays[dtype](buffer, byteOffset, length);
 }
 
 /** A copy of the bytes in a buffer of their own. A Node Buffer's `slice` would be a view on memory shared with others. */

@@ -22,6 +22,7 @@ AREAS = [
     "pipeline",
     "single_file",
     "lora",
+    "float8",
     "random",
     "image",
     "schedulers",

@@ -1,7 +1,7 @@
 /** Does this installation compute what the reference computes? A tiny clip, against numbers that diffusers gave. */
 import { join } from "node:path";
 import { StillmotionError } from "../errors.ts";
-import { float16ToFloat32 } from "../half.ts";
+import { floatsOf } from "../floats.ts";
 import { createImage } from "../image/image.ts";
 import { StableVideoDiffusionPipeline } from "../pipeline/stable-video-diffusion.ts";
 import type { Tensor } from "../tensor.ts";
@@ -62,8 +62,7 @@ function recipeOf(metadata: Readonly<Record<string, string>>, path: string): Rec
 }
 
 function compare(name: string, got: Float32Array, golden: Tensor, { relative, absolute }: Tolerance): string {
-  const expected =
-    golden.dtype === "float16" ? float16ToFloat32(golden.data as Uint16Array) : (golden.data as Float32Array);
+  const expected = floatsOf(golden);
   let [largest, largestDifference, sum] = [0, 0, 0];
   for (const [index, value] of expected.entries()) {
     const difference = Math.abs((got[index] ?? Number.NaN) - value);

@@ -1,4 +1,5 @@
 /** What is in a checkpoint's folder or file, or in a UNet's, what is it made for, and what is missing, unknown or wrong in it? */
+import { join } from "node:path";
 import { bytesText } from "../byte-sizes.ts";
 import { StillmotionError } from "../errors.ts";
 import { createCpuFp32Lowering } from "../lowering/cpu-fp32.ts";
@@ -51,7 +52,12 @@ export async function inspectCheckpoint(folder: string, options: { variant?: str
       ...problemLines(problems),
     ],
     problems,
+    weightsFiles: [...new Set(survey.components.flatMap(filesOf))],
   };
+}
+
+function filesOf({ weightsFolder, tensors }: Component): string[] {
+  return Array.from(tensors.values(), ({ file }) => join(weightsFolder, file));
 }
 
 /** A UNet in a file of its own. */
@@ -89,7 +95,10 @@ function describeComponent({ name, config, tensors }: Component): ComponentSumma
   const dtypes: Record<string, number> = {};
   let [parameters, sizeBytes] = [0, 0];
   for (const tensor of tensors.values()) {
-    dtypes[tensor.dtype] = (dtypes[tensor.dtype] ?? 0) + 1;
+    const format = tensor.scales
+      ? `${tensor.dtype} with ${tensor.scales.length > 1 ? "scales" : "a scale"}`
+      : tensor.dtype;
+    dtypes[format] = (dtypes[format] ?? 0) + 1;
     parameters += elementCount(tensor.shape);
     sizeBytes += tensor.sizeBytes;
   }

@@ -19,10 +19,14 @@ export async function inspectClip(path: string): Promise<Inspection> {
 
 /** What a .safetensors file is: a checkpoint, a part of one, something for another model, a clip, or just tensors. */
 export async function inspectSafetensors(path: string, options: { variant?: string }): Promise<Inspection> {
-  const file = await readWeightsFile(path);
+  return { ...(await inspectKind(await readWeightsFile(path), options)), weightsFiles: [path] };
+}
+
+async function inspectKind(file: WeightsFile, options: { variant?: string }): Promise<Inspection> {
+  const { path, kind } = file;
   const lora = await inspectLora(path);
   if (lora) return lora;
-  switch (file.kind) {
+  switch (kind) {
     case "checkpoint":
       return (await import("./inspect-checkpoint.ts")).inspectCheckpoint(path, options);
     case "unet":

@@ -13,6 +13,7 @@ Examples:
   $ stillmotion inspect ./svd-xt --variant fp16
   $ stillmotion inspect svd-xt --variant fp16
   $ stillmotion inspect svd_xt_1_1.safetensors
+  $ stillmotion inspect lora.safetensors --weights
   $ stillmotion inspect clip.mp4
   $ stillmotion inspect noise.safetensors --json
 `;
@@ -23,6 +24,8 @@ export interface Inspection {
   readonly json: Readonly<Record<string, unknown>>;
   /** What keeps a checkpoint from being used. */
   readonly problems?: readonly string[];
+  /** Of what holds weights. */
+  readonly weightsFiles?: readonly string[];
 }
 
 export function inspectCommand(finish: (exitCode: number) => void): Command {
@@ -35,12 +38,14 @@ export function inspectCommand(finish: (exitCode: number) => void): Command {
     )
     .argument("<path>", "a folder in diffusers layout, a model in the cache, .safetensors, .mp4, .gif, .webp or .png")
     .option("--variant <name>", "of a checkpoint, read *.NAME.safetensors where there are several, e.g. fp16")
+    .option("--weights", "read all weights, and say where they are not finite")
     .option("--revision <name>", "of a model in the cache: a branch, a tag or a commit (default: main)")
     .option("--json", "print one JSON object")
     .addHelpText("after", examples)
     .action(async (given: string, options: InspectFlags) => {
       const path = await pathOf(given, options);
-      const { lines, json, problems = [] } = await inspect(path, options);
+      const found = await inspect(path, options);
+      const { lines, json, problems = [] } = options.weights ? await readingWeights(path, found) : found;
       if (options.json) printJson({ path, ...json });
       else for (const line of lines) printLine(process.stdout, line);
       if (problems.length > 0) finish(exitCodes.failed);
@@ -50,6 +55,7 @@ export function inspectCommand(finish: (exitCode: number) => void): Command {
 interface InspectFlags {
   readonly variant?: string;
   readonly revision?: string;
+  readonly weights?: boolean;
   readonly json?: boolean;
 }
 
@@ -80,6 +86,14 @@ async function inspect(path: string, { variant }: { variant?: string }): Promise
   }
   const { inspectClip, inspectSafetensors } = await import("./inspect-file.ts");
   return (await looksLikeTensors(path)) ? inspectSafetensors(path, options) : inspectClip(path);
+}
+
+async function readingWeights(path: string, inspection: Inspection): Promise<Inspection> {
+  const { weightsFiles = [] } = inspection;
+  if (weightsFiles.length === 0) {
+    throw new StillmotionError("invalid-option", `--weights: ${path} holds no weights that can be read; leave it out`);
+  }
+  return (await import("./inspect-weights.ts")).withWeights(inspection, weightsFiles);
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,9 +1,9 @@
 /** How does starting noise come from a file? The tensor `latents` of a .safetensors file, in any float format. */
 import { message, option, StillmotionError, workFor } from "../errors.ts";
-import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";
-import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
-import { readSafetensorsHeader, readTensorBytes } from "../weights/safetensors-file.ts";
-import { dataTypeOf, type SafetensorsEntry } from "../weights/safetensors-header.ts";
+import { floatsOf } from "../floats.ts";
+import { elementCount, type FloatTensor, floatingPoint, floatTensor } from "../tensor.ts";
+import { readSafetensorsHeader, readTensor } from "../weights/safetensors-file.ts";
+import type { SafetensorsEntry } from "../weights/safetensors-header.ts";
 
 /**
  * @returns (clips, frames, channels, height, width); a file without the first axis holds one clip
@@ -30,19 +30,10 @@ export async function readLatents(path: string): Promise<FloatTensor> {
 }
 
 async function readFloats(path: string, entry: SafetensorsEntry): Promise<Float32Array> {
-  const dtype = dataTypeOf(entry, path);
-  const bytes = await readTensorBytes(path, entry);
-  switch (dtype) {
-    case "float32":
-      return new Float32Array(bytes.buffer);
-    case "float16":
-      return float16ToFloat32(new Uint16Array(bytes.buffer));
-    case "bfloat16":
-      return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
-    default:
-      throw new StillmotionError(
-        "invalid-option",
-        message`${option("latents")}: ${path} has latents of ${dtype}, expected float32, float16 or bfloat16`,
-      );
-  }
+  const latents = await readTensor(path, entry);
+  if (floatingPoint.includes(latents.dtype)) return floatsOf(latents);
+  throw new StillmotionError(
+    "invalid-option",
+    message`${option("latents")}: ${path} has latents of ${latents.dtype}, expected ${floatingPoint.join(", ")}`,
+  );
 }

@@ -1,5 +1,5 @@
 /** What does the pipeline ask of whatever runs its graphs? Node's engine and the browser's serve this interface. */
-import type { PreparedWeight } from "../onnx/prepared.ts";
+import type { NamedWeight, PreparedWeight } from "../onnx/prepared.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** A graph ready to be run: ONNX bytes whose weights are external data in one folder of `.safetensors` files. */
@@ -15,6 +15,11 @@ export interface Model {
   readonly weightsFolder?: string;
   /** Weights of that folder that are worked out before the session starts, and handed over in memory. */
   readonly prepared?: readonly PreparedWeight[];
+  /**
+   * Weights that the graph reads from their files itself. They are looked at before a session with int8 matrices starts: what such
+   * a network makes of NaN is brought to bytes, and finite again.
+   */
+  readonly stored?: readonly NamedWeight[];
   /** Whether the session brings weights to a form of its own, which takes time and memory. It does where int8 matrices are prepared. */
   readonly packsWeights?: boolean;
   /**

@@ -201,7 +201,8 @@ async function loadWithWeights(
   try {
     const count = about.packsWeights ? Math.min(threadsFor(prepared, threads), partsAtMost) : 1;
     const graphs = (count > 1 && model.inParts?.(count)) || [model.bytes];
-    const options = { name, weightsFolder, threads, signal: eitherSignal };
+    const stored = matrixOf(model) ? (model.stored ?? []) : [];
+    const options = { name, weightsFolder, threads, signal: eitherSignal, stored };
     const parts = await prepareInThreads(api, placed.preparations, graphs, sessionOptions, options);
     try {
       const matrix = matrixOf(model);

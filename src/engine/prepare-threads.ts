@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { abortedError, isOutOfMemory, StillmotionError } from "../errors.ts";
 import { programUrl } from "../installed-package.ts";
 import { preparationGraphs } from "../onnx/preparation-graphs.ts";
-import type { PreparedWeight } from "../onnx/prepared.ts";
+import type { NamedWeight, PreparedWeight } from "../onnx/prepared.ts";
 import { elementCount } from "../tensor.ts";
 import { addressSpaceLeft, reusingLargeBlocks } from "./native-memory.ts";
 import type { Handle, OrtApi } from "./ort-api.ts";
@@ -18,6 +18,8 @@ interface ThreadOptions {
   readonly weightsFolder: string;
   readonly threads: number;
   readonly signal: AbortSignal | undefined;
+  /** Weights that the parts read from their files, to be looked at. */
+  readonly stored: readonly NamedWeight[];
 }
 
 /** Below this a second thread takes longer to start than to do its share. */
@@ -43,13 +45,13 @@ export async function prepareInThreads(
   preparations: readonly Preparation[],
   parts: readonly Uint8Array[],
   sessionOptions: Handle,
-  { name, weightsFolder, threads, signal }: ThreadOptions,
+  { name, weightsFolder, threads, signal, stored }: ThreadOptions,
 ): Promise<NativeSession[]> {
   const weights = preparations.map(({ weight }) => weight);
   const count = Math.min(threadsFor(weights, threads), Math.floor(addressSpaceLeft() / threadBytes));
   if (count === 0) throw new StillmotionError("out-of-memory", `${name}: no memory for a thread that prepares weights`);
   const setup: PrepareSetup = {
-    ...{ libraryPath: api.libraryPath, name, weightsFolder, parts, sessionOptions },
+    ...{ libraryPath: api.libraryPath, name, weightsFolder, parts, sessionOptions, stored },
     graphs: preparationGraphs(weights),
     // The largest first, so that no thread is left with one when the others are done.
     preparations: preparations.toSorted((a, b) => elementsOf(b.weight) - elementsOf(a.weight)),

@@ -1,8 +1,11 @@
 /** How is one weight worked out? By small sessions of the thread's own, as many outputs at a time as stay in the processor's cache. */
+import { StillmotionError } from "../errors.ts";
+import { areFinite, lookAtStored } from "../finite.ts";
 import {
   conversionOf,
   fillDown,
   fillUp,
+  nameOf,
   type PreparedWeight,
   rankOfAdditions,
   tapSumsOf,
@@ -10,7 +13,7 @@ import {
 } from "../onnx/prepared.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../tensor.ts";
 import type { PlacedTensor } from "./messages.ts";
-import type { Handle } from "./ort-api.ts";
+import { type Handle, viewOfMemory } from "./ort-api.ts";
 import { createSession, type Runtime, runInPlace } from "./ort-session.ts";
 
 /** A weight, and the native memory of the initializers that are made of it. */
@@ -91,15 +94,23 @@ export function createPreparer(
         const rows = isMatrix ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
         const converted = { dtype: to, shape: [count, perOutput], memory: isMatrix && taps > 1 ? int8Block : rows };
         if (isAddedTo) fillUp(source, { first, count }, upBlock);
+        const sums = new Float32Array(count);
+        const ofScales: PlacedTensor | undefined =
+          scales === undefined
+            ? undefined
+            : { dtype: "float32", shape: [count], memory: after(scales, first, "float32") };
         programOf(name).run({
           stored: { dtype, shape: [count, storedPerOutput], memory: stored },
+          ...(source.scales && { factors: factorsOf(source.scales, first, count) }),
           ...(isAddedTo && {
             up: { dtype: "float32", shape: [count, rank], memory: upBlock },
             down: { dtype: "float32", shape: [rank, storedPerOutput], memory: downs },
           }),
           values: converted,
-          ...(scales && { scales: { dtype: "float32", shape: [count], memory: after(scales, first, "float32") } }),
+          sums: { dtype: "float32", shape: [count], memory: sums },
+          ...(ofScales && { scales: ofScales }),
         });
+        if (!areFinite(sums)) assertFinite(weight, stored, sums, ofScales ?? converted);
         if (converted.memory === int8Block)
           transpose("tapsFirst", { ...converted, shape: [count, inputs, taps] }, rows);
       }
@@ -114,6 +125,32 @@ export function createPreparer(
 
 function after(start: Handle, elements: number, dtype: DataType): Handle {
   return start + BigInt(elements * bytesPerElement[dtype]);
+}
+
+/**
+ * Sums alone may overflow where numbers are very large but finite. Then those decide that were made, or the scales of bytes, which are
+ * of the largest number, with what is stored.
+ */
+function assertFinite(weight: PreparedWeight, stored: Uint8Array, sums: Float32Array, made: PlacedTensor): void {
+  const { dtype, additions = [] } = weight.source;
+  const bytes = elementCount(made.shape) * bytesPerElement.float32;
+  const isStoredSo = lookAtStored(dtype, stored).first !== undefined;
+  const mayBeFinite = !isStoredSo && areFinite(new Float32Array(viewOfMemory(made.memory as Handle, bytes).slice(0)));
+  const hasNoOther = weight.kind === "float32" || additions.length === 0 || !sums.some(Number.isNaN);
+  if (mayBeFinite && hasNoOther) return;
+  const problem =
+    additions.length > 0 ? "is no longer finite with what LoRAs add" : "is so large that it is infinite in int8";
+  throw notFiniteWeight(nameOf(weight), isStoredSo ? undefined : problem);
+}
+
+/** The error for a weight; whoever runs the network says what to do. */
+export function notFiniteWeight(name: string, problem = "holds numbers that are not finite"): StillmotionError {
+  return new StillmotionError("not-finite", `the weight ${name} ${problem}`);
+}
+
+function factorsOf(scales: Float32Array, first: number, count: number): PlacedTensor {
+  const factors = scales.length === 1 ? scales : scales.subarray(first, first + count);
+  return { dtype: "float32", shape: [factors.length, 1], memory: factors };
 }
 
 /** A session that reads and writes where tensors are. */

@@ -6,11 +6,12 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, isOutOfMemory, StillmotionError } from "../errors.ts";
-import type { StoredWeight } from "../onnx/prepared.ts";
-import { bytesPerElement } from "../tensor.ts";
+import { lookAtStored } from "../finite.ts";
+import type { NamedWeight, StoredWeight } from "../onnx/prepared.ts";
+import { bytesPerElement, elementCount } from "../tensor.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./ort-api.ts";
 import { type NativeSession, openSession, type Runtime, startRuntime, stopRuntime } from "./ort-session.ts";
-import { createPreparer, type Preparation, type ReadElements } from "./prepare-weight.ts";
+import { createPreparer, notFiniteWeight, type Preparation, type ReadElements } from "./prepare-weight.ts";
 import { type SharedTasks, takeFirst, takeSecond } from "./shared-tasks.ts";
 
 export interface PrepareSetup {
@@ -21,6 +22,8 @@ export interface PrepareSetup {
   /** By name, from `preparationGraphs`. */
   readonly graphs: ReadonlyMap<string, Uint8Array>;
   readonly preparations: readonly Preparation[];
+  /** Weights that the graphs read from their files, to be looked at. */
+  readonly stored: readonly NamedWeight[];
   /** Graphs that read the weights. */
   readonly parts: readonly Uint8Array[];
   /** What they are loaded with. */
@@ -39,17 +42,20 @@ export interface PrepareReply {
   readonly problem?: PrepareProblem;
 }
 
+/** Most that is looked at of a weight at once. */
+const elementsTogether = 512 * 1024;
+
 callOnLargeStack();
 parentPort!.postMessage(serve(workerData as PrepareSetup));
 
 function serve(setup: PrepareSetup): PrepareReply {
-  const { libraryPath, tasks, name, parts, sessionOptions, preparations } = setup;
+  const { libraryPath, tasks, name, parts, sessionOptions } = setup;
   const loaded: { part: number; session: NativeSession }[] = [];
   try {
     const runtime = startRuntime(openOrtApi(libraryPath));
     try {
       prepare(runtime, setup);
-      for (const part of takeSecond(tasks, preparations.length, parts.length)) {
+      for (const part of takeSecond(tasks, taskCount(setup), parts.length)) {
         loaded.push({ part, session: openSession(runtime, { name, bytes: parts[part]!, sessionOptions }) });
       }
     } finally {
@@ -68,8 +74,14 @@ function problemOf(error: unknown, name: string): PrepareProblem {
   return { code: isOutOfMemory(error) ? "out-of-memory" : "invalid-checkpoint", message };
 }
 
+/** Of the first half: weights that are worked out, then those that are looked at. */
+function taskCount({ preparations, stored }: PrepareSetup): number {
+  return preparations.length + stored.length;
+}
+
 /** Takes weights until none is left. */
-function prepare(runtime: Runtime, { weightsFolder, graphs, preparations, tasks }: PrepareSetup): void {
+function prepare(runtime: Runtime, setup: PrepareSetup): void {
+  const { weightsFolder, graphs, preparations, stored, tasks } = setup;
   const files = new Map<string, number>();
   const fileAt = (path: string) => {
     const file = files.get(path) ?? openSync(path, "r");
@@ -79,14 +91,27 @@ function prepare(runtime: Runtime, { weightsFolder, graphs, preparations, tasks 
   const weights = preparations.map(({ weight }) => weight);
   const preparer = createPreparer(runtime, graphs, weights);
   try {
-    for (const next of takeFirst(tasks, preparations.length)) {
-      const { source } = preparations[next]!.weight;
+    for (const next of takeFirst(tasks, taskCount(setup))) {
+      const preparation = preparations[next];
+      const source = preparation?.weight.source ?? stored[next - preparations.length]!;
       const path = join(weightsFolder, source.file);
-      preparer.prepare(preparations[next]!, readerOf(fileAt(path), path, source));
+      const read = readerOf(fileAt(path), path, source);
+      if (preparation) preparer.prepare(preparation, read);
+      else look(source as NamedWeight, read);
     }
   } finally {
     preparer.release();
     for (const file of files.values()) closeSync(file);
+  }
+}
+
+function look({ name, dtype, shape }: NamedWeight, read: ReadElements): void {
+  const count = elementCount(shape);
+  const bytes = new Uint8Array(Math.min(count, elementsTogether) * bytesPerElement[dtype]);
+  for (let start = 0; start < count; start += elementsTogether) {
+    const piece = bytes.subarray(0, Math.min(elementsTogether, count - start) * bytesPerElement[dtype]);
+    read(start, piece);
+    if (lookAtStored(dtype, piece).first !== undefined) throw notFiniteWeight(name);
   }
 }
 

@@ -190,8 +190,8 @@ export function createCpuLowering(
 
     groupNorm(x, weight, bias, { groups, eps, over, activation }) {
       const storage = x.shape.length === 3 ? "last" : over === "clip" ? "clip" : "first";
-      const normalise = storage === "last" ? normaliseTokens : normalisePlanes;
-      const normalised = normalise(stored(x, storage), parameter(weight), parameter(bias), { groups, eps });
+      const inputs = [stored(x, storage), parameter(weight), parameter(bias), { groups, eps }] as const;
+      const normalised = storage === "last" ? normaliseTokens(...inputs).normalised : normalisePlanes(...inputs);
       return value(x.shape, storage, activation ? activate(normalised, activation) : normalised);
     },
 

@@ -3,8 +3,11 @@
  *
  * Feature maps lie channels last throughout, so that every product is one of rows and columns. A tensor is quantised once,
  * with one scale for all of it, however many products read it.
+ *
+ * NaN becomes some byte, and is gone. So numbers that are finite only where those they were made of are finite leave the network
+ * beside each output: scales, means, sums of what attention gives. They cost next to nothing, and say nothing else.
  */
-import { addInt8Matrix, type Edge, type Graph } from "../onnx/graph.ts";
+import { addInt8Matrix, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import { elementCount } from "../tensor.ts";
 import { reshaped, type Weight } from "../weights/view.ts";
@@ -16,9 +19,17 @@ import { neighbouringFrames, neighbouringPixels } from "./im2col.ts";
 import type { Lowering, Value } from "./lowering.ts";
 import { carriesPast, fewestInt8Channels } from "./parameter.ts";
 
+const tracesTogether = 64;
+
 export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
+  const traces: Edge[] = [];
+  const trace = (scalar: Edge) => {
+    traces.push(scalar);
+    // Where the graph is cut, less is handed on.
+    if (traces.length === tracesTogether) traces.push(ops.sumOfScalars(traces.splice(0)));
+  };
 
   return createCpuLowering(graph, "fp32", (fp32) => {
     const parameter = (weight: Weight) => stored(fp32.parameter(weight), "last");
@@ -30,6 +41,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       if (known) return known;
       const quantised = ops.dynamicQuantizeLinear(edge);
       quantisedEdges.set(edge, quantised);
+      trace(quantised.scale);
       return quantised;
     }
 
@@ -43,6 +55,13 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     }
 
     const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
+
+    /** Where a query or a key overflows, attention gives NaN for its token. */
+    function traced(x: Value): Value {
+      const edge = stored(x, "last");
+      trace(ops.sumOfAll(edge));
+      return x;
+    }
 
     return {
       linear(x, weight, bias) {
@@ -80,8 +99,19 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         const frames = x.shape[0]!;
         const [items, parts] = over === "clip" ? [1, frames] : [frames, 1];
         const tokens = ops.reshape(stored(x, "last"), [items, elementCount(x.shape) / (items * channels), channels]);
-        const normalised = normaliseTokens(tokens, parameter(weight), parameter(bias), { groups, eps, parts });
+        const options = { groups, eps, parts };
+        const { normalised, mean } = normaliseTokens(tokens, parameter(weight), parameter(bias), options);
+        trace(ops.sumOfAll(mean));
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
+      },
+
+      attention: (q, k, v, heads) => traced(fp32.attention(q, k, v, heads)),
+      attentionAcrossItems: (q, k, v, heads) => traced(fp32.attentionAcrossItems(q, k, v, heads)),
+
+      outputPlanes(name, x) {
+        // First, so that the order in which the network runs stays that of its own result.
+        if (traces.length > 0) addOutput(graph, `${name}, trace`, ops.reshape(ops.sumOfScalars(traces.splice(0)), [1]));
+        fp32.outputPlanes(name, x);
       },
 
       concat(values, axis) {

@@ -54,13 +54,14 @@ export function planesStatistics(x: Edge, groups: number): { mean: Edge; varianc
  * (items, tokens, channels): means over tokens, then over groups; the mean is taken off before squaring.
  *
  * @param parts that the tokens of an item divide into, whose means are worked out at the same time
+ * @returns and the mean of each group, (items, 1, groups, 1), which is finite only where all its tokens are
  */
 export function normaliseTokens(
   x: Edge,
   weight: Edge,
   bias: Edge,
   { groups, eps, parts = 1 }: { groups: number; eps: number; parts?: number },
-): Edge {
+): { normalised: Edge; mean: Edge } {
   const [items, tokens, channels] = x.shape as [number, number, number];
   const grouped = [items, 1, groups, channels / groups];
   const tokenMean = (y: Edge) => {
@@ -71,9 +72,11 @@ export function normaliseTokens(
   const groupMean = (y: Edge) => ops.reduceMean(ops.reshape(tokenMean(y), grouped), [3]); // (items, 1, groups, 1)
   const perChannel = (perGroup: Edge) => ops.reshape(ops.expand(perGroup, grouped), [items, 1, channels]);
 
-  const centred = ops.subtract(x, perChannel(groupMean(x)));
+  const mean = groupMean(x);
+  const centred = ops.subtract(x, perChannel(mean));
   // ReduceSumSquare takes three times as long over an axis that is not the last.
   const variance = groupMean(ops.multiply(centred, centred));
   const inverseDeviation = ops.reciprocal(ops.sqrt(ops.add(variance, ops.scalar(x.graph, eps))));
-  return ops.add(ops.multiply(centred, ops.multiply(perChannel(inverseDeviation), weight)), bias);
+  const normalised = ops.add(ops.multiply(centred, ops.multiply(perChannel(inverseDeviation), weight)), bias);
+  return { normalised, mean };
 }

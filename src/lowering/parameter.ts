@@ -1,5 +1,5 @@
 /** How does a stored tensor enter a graph? As fp32: worked out before the session starts, or each time that it is used. */
-import { addExternal, addFloatWeight, addInt8Rows, type Edge, type Graph } from "../onnx/graph.ts";
+import { addExternal, addFloatWeight, addInt8Rows, addNamedConstant, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
 import type { Weight } from "../weights/view.ts";
 
@@ -21,7 +21,7 @@ export function carriesPast({ shape }: Weight): boolean {
 }
 
 export function parameter(graph: Graph, weight: Weight, storage: WeightStorage): Edge {
-  const { name, dtype, shape, isTransposed, additions } = weight;
+  const { name, dtype, shape, isTransposed, scales, additions } = weight;
   if (isTransposed) {
     const { isTransposed: _, ...asStored } = weight;
     return ops.transpose(parameter(graph, { ...asStored, shape: shape.toReversed() }, storage), [1, 0]);
@@ -32,5 +32,12 @@ export function parameter(graph: Graph, weight: Weight, storage: WeightStorage):
   }
   // What LoRAs add is worked out once in any case.
   if (additions || (storage !== "stored" && dtype !== "float32")) return addFloatWeight(graph, name, weight);
-  return ops.cast(addExternal(graph, name, dtype, shape, weight), "float32");
+  const floats = ops.cast(addExternal(graph, name, dtype, shape, weight), "float32");
+  if (!scales) return floats;
+  const perOutput = shape.map((size, axis) => (axis === 0 ? size : 1));
+  const scale = { dtype: "float32", shape: scales.length === 1 ? [1] : perOutput } as const;
+  return ops.multiply(
+    floats,
+    addNamedConstant(graph, `${name}:stored scales`, scale, () => scales),
+  );
 }

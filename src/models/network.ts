@@ -2,7 +2,7 @@
 import type { Model } from "../engine/engine.ts";
 import type { Lowering } from "../lowering/lowering.ts";
 import { type Segment, segmentsOf } from "../lowering/segments.ts";
-import { createGraph, type Graph } from "../onnx/graph.ts";
+import { createGraph, type Graph, storedWeights } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { splitGraph } from "../onnx/split-graph.ts";
 import type { Component } from "../weights/types.ts";
@@ -61,6 +61,7 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
     weightsFolder,
     prepared: graph.prepared,
     isOptimised: graph.isOptimised,
+    stored: storedWeights(graph),
     // Written when an engine asks: a graph that is only checked or measured needs no bytes.
     get bytes() {
       return serialise(graph);

@@ -11,4 +11,6 @@ export const onnxType: Readonly<Record<DataType, number>> = {
   bool: 9,
   float16: 10,
   bfloat16: 16,
+  float8_e4m3fn: 17,
+  float8_e5m2: 19,
 };

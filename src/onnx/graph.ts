@@ -4,6 +4,7 @@ import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } 
 import {
   type Int8Weight,
   int8MatrixShape,
+  type NamedWeight,
   type PreparedWeight,
   type StoredWeight,
   type TapSums,
@@ -140,6 +141,13 @@ export function addExternal(
   const value = edge(graph, name, dtype, shape);
   graph.initializers.set(name, { value, data });
   return value;
+}
+
+/** The weights whose bytes stay in their files. */
+export function storedWeights({ initializers }: Graph): NamedWeight[] {
+  return Array.from(initializers.values()).flatMap(({ value: { name, dtype, shape }, data }) => {
+    return "file" in data ? [{ name, dtype, shape, file: data.file, offset: data.offset }] : [];
+  });
 }
 
 /** A stored weight as float32. Asking twice for one name gives the same value. */

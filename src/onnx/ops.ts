@@ -277,9 +277,17 @@ export function conv(
 export const reduceMean = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceMean", x, axes);
 export const reduceSumSquare = (x: Edge, axes: readonly number[]): Edge => reduce("ReduceSumSquare", x, axes);
 
+/** Of all numbers, a scalar. */
+export const sumOfAll = (x: Edge): Edge =>
+  addNode("ReduceSum", [x], { dtype: x.dtype, shape: [] }, { attributes: { keepdims: 0 } });
+
+/** Of scalars, a scalar. */
+export const sumOfScalars = (scalars: readonly Edge[]): Edge => addNode("Sum", scalars, shapeOf(scalars[0]!));
+
 /** Of each row, (rows, columns) to (rows). */
 export const largestOfRows = (x: Edge): Edge => reduceRows("ReduceMax", x);
 export const smallestOfRows = (x: Edge): Edge => reduceRows("ReduceMin", x);
+export const sumsOfRows = (x: Edge): Edge => reduceRows("ReduceSum", x);
 
 /** Each (item, channel) of (batch, channels, elements) to mean 0 and variance 1. */
 export function instanceNormalization(x: Edge, epsilon: number): Edge {

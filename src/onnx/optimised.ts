@@ -10,9 +10,20 @@ const mostWeights = 16e6;
 /** Of a map: larger ones leave the processor's cache, and bringing them to another layout costs what it gains. */
 const mostNumbers = 4.2e6;
 
+interface Shaped {
+  readonly shape: readonly number[];
+}
+
+/** Whether a network of these weights may be small enough, whatever its maps are. */
+export function areFew(weights: Iterable<Shaped>): boolean {
+  let count = 0;
+  for (const { shape } of weights) count += elementCount(shape);
+  return count <= mostWeights;
+}
+
 /** Marks a graph that is written to its end, if it is worth it. */
 export function optimiseIfSmall(graph: Graph): void {
-  const weights = [...graph.initializers.values()].reduce((sum, { value }) => sum + elementCount(value.shape), 0);
-  if (graph.prepared.length > 0 || weights > mostWeights) return;
+  const weights = Array.from(graph.initializers.values(), ({ value }) => value);
+  if (graph.prepared.length > 0 || !areFew(weights)) return;
   graph.isOptimised = [...graph.edges.values()].every(({ shape }) => elementCount(shape) <= mostNumbers);
 }

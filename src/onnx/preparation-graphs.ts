@@ -14,8 +14,9 @@ const smallestStep = 1e-30;
 /**
  * Every graph that the weights need, serialised, by its name. They take any number of outputs (rows) of weights that are alike:
  *
- * - a conversion. Inputs: `stored` (rows, elements of an output), and float32 `up` (rows, rank) and `down` (rank, elements of an
- *   output) if their product is added. Outputs: `values` like `stored`, or with summed taps; for int8 `scales` (rows)
+ * - a conversion. Inputs: `stored` (rows, elements of an output), float32 `factors` (rows, 1) or (1, 1) if it has scales, and float32
+ *   `up` (rows, rank) and `down` (rank, elements of an output) if their product is added. Outputs: `values` like `stored`, or with
+ *   summed taps; for int8 `scales` (rows); `sums` (rows), by which what is not finite is found: bytes do not show it
  * - a transposition. Input: int8 `values`. Output: `transposed`
  */
 export function preparationGraphs(weights: readonly PreparedWeight[]): Map<string, Uint8Array> {
@@ -28,11 +29,13 @@ export function preparationGraphs(weights: readonly PreparedWeight[]): Map<strin
 }
 
 /** In int8 each output gets a scale of its own, around 0: its largest weight becomes 127 or -127. */
-function conversionGraph({ name, from, to, isAddedTo, summed }: Conversion): Graph {
+function conversionGraph({ name, from, to, isScaled, isAddedTo, summed }: Conversion): Graph {
   const graph = createGraph(name);
   const input = (name: string, dtype: DataType) => addInput(graph, name, dtype, [anySize, anySize]);
-  const stored = ops.cast(input("stored", from), "float32");
+  const cast = ops.cast(input("stored", from), "float32");
+  const stored = isScaled ? ops.multiply(cast, addInput(graph, "factors", "float32", [anySize, 1])) : cast;
   const floats = isAddedTo ? ops.productPlus(input("up", "float32"), input("down", "float32"), stored) : stored;
+  addOutput(graph, "sums", ops.sumsOfRows(floats));
   if (to === "float32") addOutput(graph, "values", floats);
   else {
     const { values, scales } = quantiseRows(summed ? sumTaps(floats, summed.taps, summed.tapSums) : floats);

@@ -2,8 +2,7 @@
  * What does a session compute with in place of a stored weight? fp32, with what LoRAs add; for a product of bytes then int8 with a
  * scale for each output. It is worked out before the session starts, by the graphs of preparation-graphs.ts.
  */
-import { StillmotionError } from "../errors.ts";
-import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts";
+import { floatsOf } from "../floats.ts";
 import { type DataType, elementCount, type Tensor } from "../tensor.ts";
 
 /** A weight (outputs, inputs, ...kernel) in a file. */
@@ -13,9 +12,14 @@ export interface StoredWeight {
   /** Bare name of a file in the model's weights folder. */
   readonly file: string;
   readonly offset: number;
+  /** What the stored numbers are multiplied by: one for all outputs, or one for each. */
+  readonly scales?: Float32Array;
   /** `scale * (up x down)` with up (outputs, rank) and down (rank, elements of an output), which are added. The matrices lie in memory that threads share. */
   readonly additions?: readonly { readonly scale: number; readonly up: Tensor; readonly down: Tensor }[];
 }
+
+/** A weight that a graph reads from its file as it is. */
+export type NamedWeight = StoredWeight & { readonly name: string };
 
 /** A weight and the initializers that are made of it. */
 export type PreparedWeight = FloatWeight | Int8Weight;
@@ -54,6 +58,7 @@ export interface Conversion {
   readonly name: string;
   readonly from: DataType;
   readonly to: "float32" | "int8";
+  readonly isScaled: boolean;
   /** Whether LoRAs change the weight. */
   readonly isAddedTo: boolean;
   /** Of a kernel of so many taps. */
@@ -64,16 +69,24 @@ export function conversionOf(weight: PreparedWeight): Conversion {
   const { kind, source } = weight;
   const from = source.dtype;
   const to = kind === "float32" ? kind : "int8";
+  const isScaled = source.scales !== undefined;
   const isAddedTo = (source.additions ?? []).length > 0;
   const tapSums = tapSumsOf(weight);
   const summed = tapSums && { taps: elementCount(source.shape.slice(2)), tapSums };
-  const added = isAddedTo ? " and a product" : "";
-  return { name: `${from}${added} to ${to}${tapsText(tapSums)}`, from, to, isAddedTo, ...(summed && { summed }) };
+  const more = `${isScaled ? " with scales" : ""}${isAddedTo ? " and a product" : ""}`;
+  const name = `${from}${more} to ${to}${tapsText(tapSums)}`;
+  return { name, from, to, isScaled, isAddedTo, ...(summed && { summed }) };
 }
 
 /** For names of what is made with such sums. */
 export function tapsText(tapSums: TapSums | undefined): string {
   return tapSums ? ` of taps ${tapSums.map((taps) => taps.join("+")).join(" ")}` : "";
+}
+
+/** What the checkpoint calls the weight: the initializers that are made of it are named after it. */
+export function nameOf(weight: PreparedWeight): string {
+  const made = weight.kind === "float32" ? weight.values : weight.bytes;
+  return made.replace(/:(float32|int8 (matrix|rows))[^:]*$/, "");
 }
 
 export function tapSumsOf(weight: PreparedWeight): TapSums | undefined {
@@ -98,7 +111,7 @@ export function rankOfAdditions({ additions = [] }: StoredWeight): number {
 export function fillDown({ additions = [] }: StoredWeight, target: Float32Array<ArrayBuffer>): void {
   let filled = 0;
   for (const { down } of additions) {
-    toFloats(down, down.data, target.subarray(filled, filled + down.data.length));
+    target.set(floatsOf(down), filled);
     filled += down.data.length;
   }
 }
@@ -110,19 +123,10 @@ export function fillUp(weight: StoredWeight, rows: { first: number; count: numbe
   let column = 0;
   for (const { scale, up } of weight.additions ?? []) {
     const ownRank = up.shape[1]!;
-    const ups = toFloats(up, up.data.subarray(first * ownRank, (first + count) * ownRank));
+    const ups = floatsOf({ dtype: up.dtype, data: up.data.subarray(first * ownRank, (first + count) * ownRank) });
     for (let index = 0; index < ups.length; index++) {
       target[Math.floor(index / ownRank) * rank + column + (index % ownRank)] = scale * ups[index]!;
     }
     column += ownRank;
   }
-}
-
-/** Some of a tensor's numbers in float32. */
-function toFloats({ dtype }: Tensor, data: Tensor["data"], target = new Float32Array(data.length)): Float32Array {
-  if (dtype === "float16") return float16ToFloat32(data as Uint16Array, target);
-  if (dtype === "bfloat16") return bfloat16ToFloat32(data as Uint16Array, target);
-  if (dtype !== "float32") throw new StillmotionError("internal", `a LoRA has dtype ${dtype}, expected floating point`);
-  target.set(data as Float32Array);
-  return target;
 }

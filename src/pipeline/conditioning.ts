@@ -50,7 +50,8 @@ export async function embedImages(
     const embeddings: FloatTensor[] = [];
     for (const { clipPixels } of pictures) {
       context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: pictures.length });
-      const { image_embedding } = await session.run({ pixel_values: clipPixels }, context);
+      const part = pictureText(embeddings.length, pictures.length);
+      const { image_embedding } = await session.run({ pixel_values: clipPixels }, { signal: context.signal, part });
       embeddings.push(image_embedding as FloatTensor);
     }
     return embeddings;
@@ -74,9 +75,10 @@ export async function encodeImages(
     const latents: FloatTensor[] = [];
     for (const [index, { fitted }] of pictures.entries()) {
       context.onProgress({ stage: "vae encoder", state: "running", done: index, total: pictures.length });
+      const part = pictureText(index, pictures.length);
       const pixels = vaePixelValues(fitted);
       addNoise(pixels, noise, index, noiseAugStrength);
-      const result = await session.run({ image: pixels }, context);
+      const result = await session.run({ image: pixels }, { signal: context.signal, part });
       latents.push(result.latents as FloatTensor);
     }
     return latents;
@@ -104,13 +106,16 @@ export async function conditionImages(
     for (const { embedding, latents } of all) {
       const done = conditionings.length;
       context.onProgress({ stage: "conditioning", state: "running", done, total: all.length });
-      const result = await session.run({ image_embedding: embedding }, context);
+      const part = done < images.length ? pictureText(done, images.length) : "the half of guidance without a picture";
+      const result = await session.run({ image_embedding: embedding }, { signal: context.signal, part });
       conditionings.push({ rows: result.conditioning as FloatTensor, latents });
     }
     const unconditional = isGuided ? conditionings.pop() : undefined;
     return conditionings.map((conditional) => ({ conditional, unconditional }));
   });
 }
+
+const pictureText = (index: number, count: number) => `picture ${index + 1} of ${count}`;
 
 /** The numbers the UNet is told, (3, 1). It was trained on fps - 1. */
 export function addedTimeIds(settings: { fps: number; motionBucketId: number; noiseAugStrength: number }): FloatTensor {

@@ -31,7 +31,7 @@ export async function countEvaluations(
     evaluate: evaluateUnet(
       counts.map((_, index) => counter(index)),
       cacheInterval,
-      {},
+      { partOf: String },
     ),
     drawNoise: () => floatTensor(shape),
     latents: floatTensor(shape),

@@ -102,7 +102,7 @@ async function decodeInWindows(
       for (let clip = 0; clip < clips; clip++) {
         const onWork = (share: number) => tell(Math.floor((clip + share) * frames));
         const given = latents.data.subarray(clip * clipSize, (clip + 1) * clipSize);
-        const decoded = await runSegments(inWorkspace, segments, given, frames, onWork);
+        const decoded = await runSegments(inWorkspace, segments, given, frames, `clip ${clip + 1}`, onWork);
         toUnitRange(decoded);
         results.push(floatTensor(framesShape(networks, latents), decoded));
       }
@@ -137,7 +137,8 @@ async function decodeInChunks(
             [length, ...latents.shape.slice(2)],
             latents.data.subarray(first, first + length * frameSize),
           );
-          const output = await session.run({ latents: chunk }, context);
+          const part = `clip ${clip + 1}, frames ${start + 1} to ${start + length}`;
+          const output = await session.run({ latents: chunk }, { signal: context.signal, part });
           const decoded = output.frames!.data as Float32Array;
           toUnitRange(decoded);
           result.data.set(decoded, start * pixels);

@@ -47,5 +47,10 @@ export function unetLowering(dtype: Dtype, storage: WeightStorage): CreateLoweri
   return dtype === "int8" ? createCpuInt8Lowering : (graph) => createCpuFp32Lowering(graph, storage);
 }
 
+/** For a UNet that its session optimises: that brings stored weights to fp32 once, as `fp32` asks for. */
+export function smallUnetLowering(storage: WeightStorage): CreateLowering | undefined {
+  return storage === "fp32" ? unetLowering("fp32", "stored") : undefined;
+}
+
 /** The other networks run in fp32 whatever the UNet does: the decoder's errors are seen, and it is asked once a frame. */
 export const lowering: CreateLowering = (graph) => createCpuFp32Lowering(graph);

@@ -1,9 +1,9 @@
 /** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
-import type { Session } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { loadedTogether, memoryOf } from "../onnx/memory.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Halves } from "./guidance.ts";
+import type { StageSession } from "./not-finite.ts";
 import { withWorkspace } from "./shared-workspace.ts";
 import { type StageContext, withSessions } from "./stages.ts";
 
@@ -16,7 +16,7 @@ export type EvaluateUnet = (clip: number, inputs: Halves<UnetInputs>) => Promise
 export function withUnets<Result>(
   context: StageContext,
   unets: readonly WrittenNetwork[],
-  use: (sessions: readonly Session[]) => Promise<Result>,
+  use: (sessions: readonly StageSession[]) => Promise<Result>,
 ): Promise<Result> {
   const { weightsBytes, runBytes } = loadedTogether(unets.map(({ graph }) => memoryOf(graph)));
   return withWorkspace(context, { tensorBytes: 0, runBytes }, weightsBytes, (inWorkspace) =>
@@ -26,19 +26,22 @@ export function withUnets<Result>(
 
 interface Running {
   readonly signal?: AbortSignal | undefined;
+  /** What the evaluation of a clip is called in errors. */
+  readonly partOf: (clip: number) => string;
 }
 
 /**
  * @param sessions of the networks that `unetsOf` gives for this interval
  * @param interval DeepCache's; 1 for none
  */
-export function evaluateUnet(sessions: readonly Session[], interval: number, running: Running): EvaluateUnet {
-  const [full, shallow] = sessions as [Session, Session?];
+export function evaluateUnet(sessions: readonly StageSession[], interval: number, running: Running): EvaluateUnet {
+  const [full, shallow] = sessions as [StageSession, StageSession?];
   return shallow ? withDeepCache({ full, shallow, interval }, running) : alwaysWhole(full, running);
 }
 
-function alwaysWhole(unet: Session, running: Running): EvaluateUnet {
-  return async (_, inputs) => samples(await mapHalves(inputs, (half) => unet.run(half, running)));
+function alwaysWhole(unet: StageSession, { signal, partOf }: Running): EvaluateUnet {
+  return async (clip, inputs) =>
+    samples(await mapHalves(inputs, (half) => unet.run(half, { signal, part: partOf(clip) })));
 }
 
 /**
@@ -49,12 +52,13 @@ function alwaysWhole(unet: Session, running: Running): EvaluateUnet {
  * alone. So a half that begins in the middle has the whole UNet run for both.
  */
 function withDeepCache(
-  { full, shallow, interval }: { full: Session; shallow: Session; interval: number },
-  running: Running,
+  { full, shallow, interval }: { full: StageSession; shallow: StageSession; interval: number },
+  { signal, partOf }: Running,
 ): EvaluateUnet {
   const caches = new Map<number, { features: Halves<Tensor>; evaluations: number }>();
   return async (clip, inputs) => {
     const cache = caches.get(clip);
+    const running = { signal, part: partOf(clip) };
     const hasHalves = cache && (!inputs.unconditional || cache.features.unconditional);
     if (hasHalves && cache.evaluations < interval) {
       cache.evaluations++;

@@ -12,7 +12,7 @@ import {
 } from "../models/network.ts";
 import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
-import { optimiseIfSmall } from "../onnx/optimised.ts";
+import { areFew, optimiseIfSmall } from "../onnx/optimised.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
 import type { Settings } from "./resolve-settings.ts";
 import { segmentsForClip } from "./segment-windows.ts";
@@ -25,11 +25,13 @@ export type Networks = ReturnType<typeof readNetworks>;
  * one size; sizes are in pixels of its input, latent pixels for the UNet and the decoder.
  *
  * @param createUnetLowering for a UNet that runs in another precision than the other networks
+ * @param createSmallUnetLowering in place of it where the graph is so small that sessions optimise it
  */
 export function readNetworks(
   checkpoint: Checkpoint,
   createLowering: CreateLowering,
   createUnetLowering: CreateLowering = createLowering,
+  createSmallUnetLowering?: CreateLowering,
 ) {
   const clip = clipVisionConfig(checkpoint.imageEncoder.config);
   const vae = vaeConfig(checkpoint.vae.config);
@@ -55,9 +57,13 @@ export function readNetworks(
     keepRecent((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
   /** Evaluations run many times in a call. */
   const writeEvaluation = (component: Component, network: (size: UnetEvaluation) => Network) =>
-    keepRecent((size: UnetEvaluation) =>
-      writeNetwork("unet", component, createUnetLowering, network(size), optimiseIfSmall),
-    );
+    keepRecent((size: UnetEvaluation) => {
+      const inLowering = (create: CreateLowering) =>
+        writeNetwork("unet", component, create, network(size), optimiseIfSmall);
+      const small =
+        createSmallUnetLowering && areFew(component.tensors.values()) ? inLowering(createSmallUnetLowering) : undefined;
+      return small?.graph.isOptimised ? small : inLowering(createUnetLowering);
+    });
   return {
     clip,
     vae,

@@ -1,17 +1,18 @@
 /** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
-import type { Session } from "../engine/engine.ts";
 import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/work.ts";
 import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
+import type { StageSession } from "./not-finite.ts";
 import { mapTensors } from "./segment-workspace.ts";
 import type { WorkspaceContext } from "./shared-workspace.ts";
 import { withSession } from "./stages.ts";
 
 /** A clip on its way through the segments. */
 interface Passage {
+  readonly name: string;
   readonly frames: number;
   readonly maps: ClipMaps;
   /** Of the maps that a norm over the clip is applied to, by their names. */
@@ -22,6 +23,7 @@ interface Passage {
  * Runs all segments for one clip of `frames`.
  *
  * @param given all frames of the map that the first segment reads
+ * @param name of the clip, for errors
  * @param onWork hears after each window how much of the work is done, from 0 to 1
  * @returns all frames of the map that the last segment writes
  */
@@ -30,6 +32,7 @@ export async function runSegments(
   segments: readonly WrittenSegment[],
   given: Float32Array,
   frames: number,
+  name: string,
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
   const maps = createClipMaps(context.engine, segments, frames);
@@ -40,7 +43,7 @@ export async function runSegments(
   );
   let workDone = 0;
   const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
-  const passage: Passage = { frames, maps, statistics: new Map() };
+  const passage: Passage = { name, frames, maps, statistics: new Map() };
   try {
     for (const [index, segment] of segments.entries()) {
       await maps.begin(index);
@@ -90,9 +93,9 @@ export function movedMapBytes(segments: readonly WrittenSegment[], frames: numbe
  */
 async function runWindow(
   { signal, workspace }: WorkspaceContext,
-  session: Session,
+  session: StageSession,
   segment: WrittenSegment,
-  { frames, maps, statistics }: Passage,
+  { name, frames, maps, statistics }: Passage,
   done: number,
 ): Promise<void> {
   const { reads, writes, gathers, normalises } = segment;
@@ -106,7 +109,8 @@ async function runWindow(
     inputs[normalises.inverseDeviation] = inverseDeviation;
     inputs[normalises.presence] = presence(start - 1, window + 2, frames);
   }
-  const results = await session.run(inputs, { signal, outputs });
+  const part = `${name}, frames ${start + 1} to ${start + window}`;
+  const results = await session.run(inputs, { signal, outputs, part });
   const fresh = (name: string) => {
     const { shape, data } = results[name] as FloatTensor;
     return data.subarray(((done - start) * data.length) / shape[0]!);

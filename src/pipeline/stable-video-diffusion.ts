@@ -26,6 +26,7 @@ import {
   lowering,
   resolveDtype,
   resolveWeightStorage,
+  smallUnetLowering,
   unetLowering,
   type weightStorages,
 } from "./dtypes.ts";
@@ -34,6 +35,7 @@ import { copyLoras, type LoraSource, lorasGiven, readLoras } from "./loras.ts";
 import { peakMemory, type Run } from "./memory.ts";
 import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
 import { noiseSource } from "./noise.ts";
+import { assertGivenFinite, assertLatentsFinite } from "./not-finite.ts";
 import type { GenerateSettings } from "./options.ts";
 import { show } from "./parse-settings.ts";
 import { type Plan, planRun } from "./plan.ts";
@@ -188,7 +190,7 @@ export class StableVideoDiffusionPipeline {
     this.dtype = resolveDtype(dtype);
     this.weightStorage = resolveWeightStorage(weightStorage, this.dtype);
     const networksIn = (dtype: Dtype, storage: WeightStorage) =>
-      readNetworks(checkpoint, lowering, unetLowering(dtype, storage));
+      readNetworks(checkpoint, lowering, unetLowering(dtype, storage), smallUnetLowering(storage));
     this.#networks = networksIn(this.dtype, this.weightStorage);
     const stored = {
       words: message`${option("weightStorage")} "stored"`,
@@ -305,6 +307,11 @@ export class StableVideoDiffusionPipeline {
       sessions: this.#sessions,
       onProgress: this.#onProgress,
       signal,
+      suspects: {
+        checkpoint: this.checkpoint,
+        settings,
+        hasGivenLatents: latents !== undefined || onStep !== undefined,
+      },
     };
     try {
       if (outputType !== "latents") await assertScratchFits(this.#engine, this.#networks, settings);
@@ -374,8 +381,13 @@ export class StableVideoDiffusionPipeline {
     const { height, width } = latentSize(this.#networks, settings);
     const clips = images * settings.numVideosPerPrompt;
     const shape = [clips, settings.numFrames, this.#networks.vae.latentChannels, height, width];
-    if (!latents || sameShape(latents.shape, shape)) return;
-    const got = message`${inCall("generate")}${option("latents")} has shape [${latents.shape.join(", ")}]`;
+    if (!latents) return;
+    const given = message`${inCall("generate")}${option("latents")}`;
+    if (sameShape(latents.shape, shape)) {
+      assertGivenFinite(message`${given} is a tensor`, latents);
+      return;
+    }
+    const got = message`${given} has shape [${latents.shape.join(", ")}]`;
     const axes = "clips, frames, channels, height and width of the latents";
     throw new StillmotionError("invalid-option", message`${got}, expected [${shape.join(", ")}]: ${axes}`);
   }
@@ -436,9 +448,12 @@ export class StableVideoDiffusionPipeline {
     const conditionings = perImage.flatMap((each) => Array.from({ length: numVideosPerPrompt }, () => each));
 
     return withUnets(context, unetsOf(networks, settings), async (sessions) => {
+      const total = levels.timesteps.length;
+      let done = 0;
+      const partOf = (clip: number) => `step ${done + 1} of ${total}${clips > 1 ? `, clip ${clip + 1}` : ""}`;
       const steps = denoise({
         ...sampling,
-        evaluate: evaluateUnet(sessions, settings.cacheInterval, context),
+        evaluate: evaluateUnet(sessions, settings.cacheInterval, { signal: context.signal, partOf }),
         drawNoise: () => drawNoise(shape, settings.noiseDtype),
         latents: floatTensor(
           shape,
@@ -447,11 +462,12 @@ export class StableVideoDiffusionPipeline {
         conditionings,
         addedTimeIds: addedTimeIds(settings),
       });
-      const total = levels.timesteps.length;
       context.onProgress({ stage: "unet", state: "running", done: 0, total });
       let turn = await steps.next();
       while (!turn.done) {
-        context.onProgress({ stage: "unet", state: "running", done: turn.value.step, total });
+        assertLatentsFinite(`step ${turn.value.step} of ${total}`, turn.value.latents, context.suspects);
+        done = turn.value.step;
+        context.onProgress({ stage: "unet", state: "running", done, total });
         const told = onStep && { ...turn.value, latents: copyTensor(turn.value.latents) };
         const replaced = (told && (await onStep(told))) ?? undefined;
         if (replaced !== undefined && !(isFloatTensor(replaced) && sameShape(replaced.shape, shape))) {
@@ -460,6 +476,10 @@ export class StableVideoDiffusionPipeline {
             "invalid-option",
             message`${inCall("generate")}${option("onStep")} returned ${got}, expected nothing or a float32 tensor of shape [${String(shape)}]`,
           );
+        }
+        if (replaced) {
+          const what = message`${inCall("generate")}${option("onStep")} returned latents after step ${done} of ${total}`;
+          assertGivenFinite(what, replaced);
         }
         turn = await steps.next(replaced && copyTensor(replaced));
       }

@@ -1,6 +1,7 @@
 /** Which networks run, in which order, and what does a listener hear of it? */
-import type { Engine, Session, Workspace } from "../engine/engine.ts";
+import type { Engine, Workspace } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
+import { explained, lookingAtOutputs, type StageSession, type Suspects } from "./not-finite.ts";
 import type { Loan, Sessions } from "./sessions.ts";
 
 /** The networks in the order in which a clip passes through them. */
@@ -26,6 +27,8 @@ export interface StageContext {
   readonly workspace?: Workspace | undefined;
   readonly onProgress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal | undefined;
+  /** Without them an error says only where numbers were no longer finite. */
+  readonly suspects?: Suspects | undefined;
 }
 
 /** Loads a network unless it is loaded, lets `use` run it, and gives its memory back, or keeps it, whatever happens. */
@@ -33,7 +36,7 @@ export function withSession<Result>(
   context: StageContext,
   stage: Stage,
   network: WrittenNetwork,
-  use: (session: Session) => Promise<Result>,
+  use: (session: StageSession) => Promise<Result>,
 ): Promise<Result> {
   return withSessions(context, stage, [network], ([session]) => use(session!));
 }
@@ -43,9 +46,9 @@ export async function withSessions<Result>(
   context: StageContext,
   stage: Stage,
   networks: readonly WrittenNetwork[],
-  use: (sessions: readonly Session[]) => Promise<Result>,
+  use: (sessions: readonly StageSession[]) => Promise<Result>,
 ): Promise<Result> {
-  const { sessions, onProgress } = context;
+  const { sessions, onProgress, suspects } = context;
   let isAnnounced = false;
   const onLoad = () => {
     if (!isAnnounced) onProgress({ stage, state: "loading" });
@@ -53,8 +56,14 @@ export async function withSessions<Result>(
   };
   const loans: Loan[] = [];
   try {
-    for (const network of networks) loans.push(await sessions.lend(stage, network, context, onLoad));
-    return await use(loans.map(({ session }) => session));
+    for (const network of networks) {
+      const lending = sessions.lend(stage, network, context, onLoad);
+      const loan = await lending.catch((error) => {
+        throw explained(error, stage, suspects);
+      });
+      loans.push(loan);
+    }
+    return await use(loans.map(({ session }) => lookingAtOutputs(stage, session, suspects)));
   } finally {
     for (const [index, loan] of loans.entries()) {
       const state = await loan.end();

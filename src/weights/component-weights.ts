@@ -8,13 +8,15 @@ import { readJsonFile } from "./json-file.ts";
 import { printable } from "./printable.ts";
 import { readSafetensorsHeader } from "./safetensors-file.ts";
 import { dataTypeOf } from "./safetensors-header.ts";
+import { type TensorInFile, takeScales } from "./scales.ts";
 import type { Component, JsonObject, WeightEntry } from "./types.ts";
 
 type ComponentWeights = Pick<Component, "weightsFolder" | "tensors">;
 
 /** Reads the header of a component's only weights file. */
 export async function readSingleWeights(folder: string, fileName: string): Promise<ComponentWeights> {
-  return await readWeightsFiles(folder, [fileName]);
+  const { weightsFolder, tensors } = await readWeightsFiles(folder, [fileName]);
+  return { weightsFolder, tensors };
 }
 
 /**
@@ -26,7 +28,7 @@ export async function readShardedWeights(folder: string, indexName: string): Pro
   const indexPath = join(folder, indexName);
   const shardOf = weightMap(await readJsonFile(indexPath), indexPath);
   const shards = [...new Set(shardOf.values())].sort();
-  const weights = await readWeightsFiles(folder, shards, (name, shard) => {
+  const { names, ...weights } = await readWeightsFiles(folder, shards, (name, shard) => {
     const listed = shardOf.get(name);
     if (listed === shard) return;
     const problem = listed === undefined ? "does not list it" : `lists it in ${listed}`;
@@ -36,7 +38,7 @@ export async function readShardedWeights(folder: string, indexName: string): Pro
     );
   });
   for (const [name, shard] of shardOf) {
-    if (!weights.tensors.has(name)) {
+    if (!names.has(name)) {
       refuse(join(folder, shard), `does not hold ${printable(name)}, which ${indexName} lists in it`);
     }
   }
@@ -63,9 +65,9 @@ async function readWeightsFiles(
   folder: string,
   fileNames: readonly string[],
   onTensor: (name: string, fileName: string) => void = () => {},
-): Promise<ComponentWeights> {
-  const tensors = new Map<string, WeightEntry>();
-  const fileHolding = new Map<string, string>();
+): Promise<ComponentWeights & { readonly names: ReadonlySet<string> }> {
+  const found = new Map<string, TensorInFile>();
+  const realNames = new Map<string, string>();
   let weightsFolder: string | undefined;
   for (const fileName of fileNames) {
     const path = join(folder, fileName);
@@ -76,16 +78,21 @@ async function readWeightsFiles(
       refuse(folder, `its weights files really lie in two folders, ${found}; ONNX Runtime needs them in one`);
     }
     for (const [name, entry] of (await readSafetensorsHeader(path)).entries) {
-      const earlier = fileHolding.get(name);
-      if (earlier !== undefined) refuse(folder, `both ${earlier} and ${fileName} hold ${printable(name)}`);
+      const earlier = found.get(name);
+      if (earlier) refuse(folder, `both ${basename(earlier.path)} and ${fileName} hold ${printable(name)}`);
       onTensor(name, fileName);
-      fileHolding.set(name, fileName);
-      const { shape, offset, sizeBytes } = entry;
-      tensors.set(name, { name, dtype: dataTypeOf(entry, path), shape, file: basename(realPath), offset, sizeBytes });
+      found.set(name, { entry, path });
+      realNames.set(path, basename(realPath));
     }
   }
+  const tensors = new Map<string, WeightEntry>();
+  for (const [name, { entry, path }] of await takeScales(found)) {
+    const { shape, offset, sizeBytes, scales } = entry;
+    const where = { file: realNames.get(path)!, offset, sizeBytes };
+    tensors.set(name, { name, dtype: dataTypeOf(entry, path), shape, ...where, ...(scales && { scales }) });
+  }
   if (weightsFolder === undefined || tensors.size === 0) refuse(folder, "its weights files hold no tensors");
-  return { weightsFolder, tensors };
+  return { weightsFolder, tensors, names: new Set(found.keys()) };
 }
 
 /** Real path of a weights file; in the Hugging Face cache the names in a checkpoint's folder are links. */

@@ -1,10 +1,11 @@
 /** How is a .safetensors file on disk read? Only its header for checkpoints, all of it for small files. */
 import { constants, type FileHandle, open } from "node:fs/promises";
 import { StillmotionError } from "../errors.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Tensor, typedArray } from "../tensor.ts";
 import { fileSystemReason } from "./file-system-errors.ts";
 import { decodeSafetensors } from "./safetensors.ts";
 import {
+  dataTypeOf,
   parseSafetensorsHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
@@ -80,18 +81,37 @@ async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHe
   return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
 }
 
-/**
- * Reads one tensor of a .safetensors file whose header was read.
- *
- * @returns its bytes, in memory of their own
- * @throws StillmotionError `invalid-checkpoint`
- */
-export async function readTensorBytes(path: string, entry: SafetensorsEntry): Promise<Uint8Array<ArrayBuffer>> {
+/** Reads one tensor that {@link readSafetensorsHeader} has found. */
+export async function readTensor(path: string, entry: SafetensorsEntry): Promise<Tensor> {
+  const dtype = dataTypeOf(entry, path);
   const file = await openFile(path);
   try {
     const bytes = new Uint8Array(entry.sizeBytes);
     await readInto(file, bytes, entry.offset, path);
-    return bytes;
+    return { dtype, shape: entry.shape, data: typedArray(dtype, bytes.buffer) };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads a tensor piece by piece, in memory that is used again for the next.
+ *
+ * @param pieceBytes a multiple of the size of an element
+ */
+export async function* readPieces(
+  path: string,
+  { offset, sizeBytes }: SafetensorsEntry,
+  pieceBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const file = await openFile(path);
+  try {
+    const memory = new Uint8Array(Math.min(pieceBytes, sizeBytes));
+    for (let done = 0; done < sizeBytes; done += memory.length) {
+      const piece = memory.subarray(0, Math.min(memory.length, sizeBytes - done));
+      await readInto(file, piece, offset + done, path);
+      yield piece;
+    }
   } finally {
     await file.close();
   }

@@ -22,6 +22,8 @@ export interface SafetensorsEntry {
   /** From the start of the file, in bytes; not aligned to anything. */
   readonly offset: number;
   readonly sizeBytes: number;
+  /** Of a weight whose scales were found among the other tensors: see `takeScales`. */
+  readonly scales?: Float32Array;
 }
 
 export interface SafetensorsHeader {
@@ -72,6 +74,8 @@ export const dataTypes: Readonly<Record<string, DataType>> = {
   F32: "float32",
   F16: "float16",
   BF16: "bfloat16",
+  F8_E4M3: "float8_e4m3fn",
+  F8_E5M2: "float8_e5m2",
   I64: "int64",
   I32: "int32",
   I8: "int8",
@@ -79,7 +83,7 @@ export const dataTypes: Readonly<Record<string, DataType>> = {
   BOOL: "bool",
 };
 
-/** The data type of an entry. Throws `unsupported` for formats such as F64 and F8_E4M3. */
+/** The data type of an entry. Throws `unsupported` for formats such as F64 and F8_E4M3FNUZ. */
 export function dataTypeOf(entry: SafetensorsEntry, where: string): DataType {
   const dtype = dataTypes[entry.dtype];
   if (dtype !== undefined) return dtype;

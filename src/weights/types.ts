@@ -16,6 +16,8 @@ export interface WeightEntry {
   readonly sizeBytes: number;
   /** The file holds this matrix with its axes exchanged, (columns, rows). */
   readonly isTransposed?: true;
+  /** What the stored numbers are multiplied by, as fp8 weights have it: one for all, or one for each row as it is stored. */
+  readonly scales?: Float32Array;
   /** What LoRAs add to it. */
   readonly additions?: readonly LowRankProduct[];
 }
@@ -42,6 +44,8 @@ export interface Component {
   readonly tensors: ReadonlyMap<string, WeightEntry>;
   /** See {@link Checkpoint.assumptions}; those of this component. */
   readonly assumptions?: readonly string[];
+  /** What was added to it, for messages. */
+  readonly loras?: readonly { readonly name: string; readonly strength: number }[];
 }
 
 /** A Stable Video Diffusion checkpoint, described as in diffusers layout whichever layout it has. */

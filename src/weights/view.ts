@@ -1,6 +1,6 @@
 /** Which tensor does a layer read? A view is a path into one component's weights, so the module path is the tensor's name. */
 import { StillmotionError } from "../errors.ts";
-import { bytesPerElement, type DataType, elementCount, sameShape } from "../tensor.ts";
+import { bytesPerElement, elementCount, floatingPoint, sameShape } from "../tensor.ts";
 import { printable } from "./printable.ts";
 import type { Component, LowRankProduct, WeightEntry } from "./types.ts";
 
@@ -30,7 +30,6 @@ export interface WeightsReader {
 }
 
 const adviceOnConfig = "is this the checkpoint's own config.json?";
-const floatingPoint: readonly DataType[] = ["float32", "float16", "bfloat16"];
 
 /**
  * @param onMismatch hears of each tensor that is missing, or of another shape or dtype than a layer wants, which then gets
@@ -125,8 +124,14 @@ export function rows(weight: Weight, start: number, end: number): Weight {
     shape,
     offset: weight.offset + start * rowBytes,
     sizeBytes: elementCount(shape) * bytesPerElement[weight.dtype],
+    ...(weight.scales && { scales: scalesOfRows(weight.scales, start, end) }),
     ...(weight.additions && { additions: weight.additions.map((product) => productRows(product, start, end)) }),
   };
+}
+
+/** One scale for all is that of any rows. */
+export function scalesOfRows(scales: Float32Array, start: number, end: number): Float32Array {
+  return scales.length === 1 ? scales : scales.subarray(start, end);
 }
 
 /** The product of rows of `up` is rows of the product. */
@@ -137,9 +142,10 @@ function productRows(product: LowRankProduct, start: number, end: number): LowRa
   return { ...product, up };
 }
 
-/** The same bytes under another shape of as many elements. */
+/** The same bytes under another shape of as many elements, with the same outputs where each has a scale. */
 export function reshaped(weight: Weight, shape: readonly number[]): Weight {
-  if (weight.isTransposed || elementCount(shape) !== elementCount(weight.shape)) {
+  const hasOtherRows = weight.scales && weight.scales.length > 1 && weight.scales.length !== shape[0];
+  if (weight.isTransposed || hasOtherRows || elementCount(shape) !== elementCount(weight.shape)) {
     throw new StillmotionError("internal", `${weight.name}: [${weight.shape}] cannot be read as [${shape}]`);
   }
   return { ...weight, shape };

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { areFinite } from "../../src/finite.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
 import { stored } from "../../src/lowering/cpu-values.ts";
@@ -68,7 +69,7 @@ describe("a product of whole numbers is exact", () => {
     const source = await weightsOf({ weight: wholeWeight(shape), bias: wholeValues([32]) });
     const run = (createLowering: typeof createCpuFp32Lowering) =>
       evaluate(engine(), source, (bench) => ({ y: build(bench, bench.map(wholeValues(maps))) }), { createLowering });
-    expect(await run(createCpuInt8Lowering)).toEqual(await run(createCpuFp32Lowering));
+    expect((await run(createCpuInt8Lowering)).y).toEqual((await run(createCpuFp32Lowering)).y);
   });
 
   it.each([
@@ -98,7 +99,7 @@ describe("a product of whole numbers is exact", () => {
         { createLowering },
       );
     const exact = await run(createCpuFp32Lowering);
-    expect(await run(createCpuInt8Lowering)).toEqual(exact);
+    expect((await run(createCpuInt8Lowering)).y).toEqual(exact.y);
     expect(prepared).toBe(matrices);
   });
 
@@ -160,6 +161,51 @@ it.each([
   else lowering.conv2d(x, weight, undefined, { stride: 1, padding: [0, 0, 0, 0] });
   expect(graph.prepared).toEqual([]);
   expect(graph.nodes.some(({ operator }) => operator === "DynamicQuantizeLinear")).toBe(false);
+});
+
+describe("what bytes hide is told beside the output:", () => {
+  const wide = [1, 64, 6, 8]; // (frames, channels, height, width)
+  const changed = (value: number) => {
+    const map = wholeValues(wide);
+    map.data[1000] = value;
+    return map;
+  };
+
+  it.each<[string, (bench: Workbench, value: number) => Value, number]>([
+    ["infinity in what is brought to bytes", ({ map }, value) => map(changed(value)), Number.POSITIVE_INFINITY],
+    [
+      "NaN in what was normalised",
+      ({ w, lowering, map }, value) =>
+        lowering.groupNorm(map(changed(value)), w.tensor("norm", [64]), w.tensor("norm", [64]), {
+          ...{ groups: 8, eps: 1e-5, over: "frame" },
+        }),
+      Number.NaN,
+    ],
+    [
+      "attention whose queries overflow",
+      ({ lowering, map }, value) => {
+        const tokens = lowering.reshape(map(changed(value)), [1, 48, 64]);
+        return lowering.reshape(lowering.attention(tokens, tokens, tokens, 2), [1, 6, 8, 64]);
+      },
+      3e38,
+    ],
+  ])("%s", async (_, write, value) => {
+    const { shape, build } = convolution(3, 1, [1, 1, 1, 1]);
+    const source = await weightsOf({ weight: wholeWeight(shape), bias: wholeValues([32]), norm: wholeValues([64]) });
+    const traces = async (value: number) => {
+      const outputs = await evaluate(
+        engine(),
+        source,
+        (bench) => {
+          bench.w.tensor("norm", [64]);
+          return { y: build(bench, write(bench, value)) };
+        },
+        { createLowering: createCpuInt8Lowering },
+      );
+      return areFinite(outputs["y, trace"]!.data as Float32Array);
+    };
+    expect({ finite: await traces(7), notFinite: await traces(value) }).toEqual({ finite: true, notFinite: false });
+  });
 });
 
 describe("what is no product is as exact as in fp32", () => {

@@ -27,7 +27,7 @@ function runAll(
 ): Promise<Float32Array> {
   const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
   return withWorkspace(context, workspaceSize(segments), 0, (inWorkspace) =>
-    runSegments(inWorkspace, segments, given, frames, onWork),
+    runSegments(inWorkspace, segments, given, frames, "clip 1", onWork),
   );
 }
 

@@ -35,7 +35,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   weights: [],
   onnx: [],
 };
-const everyone = ["byte-sizes.ts", "errors.ts", "half.ts", "json-integers.ts", "tensor.ts"];
+const everyone = ["byte-sizes.ts", "errors.ts", "finite.ts", "floats.ts", "half.ts", "json-integers.ts", "tensor.ts"];
 const portable = ["pipeline", "models", "nn", "onnx", "lowering", "schedulers", "random"];
 
 interface Import {

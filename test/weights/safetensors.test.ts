@@ -9,6 +9,8 @@ const arrays = {
   float32: Float32Array,
   float16: Uint16Array,
   bfloat16: Uint16Array,
+  float8_e4m3fn: Uint8Array,
+  float8_e5m2: Uint8Array,
   int64: BigInt64Array,
   int32: Int32Array,
   int8: Int8Array,

@@ -1,5 +1,6 @@
 /** Is a file a LoRA that can be read? Judged by its header alone, with a message for what it is instead. */
 import { StillmotionError } from "../../errors.ts";
+import { floatingPoint } from "../../tensor.ts";
 import { printable } from "../printable.ts";
 import { dataTypeOf, type SafetensorsHeader } from "../safetensors-header.ts";
 import { type GroupedTensors, groupTensors, hasPair, type LayerTensors } from "./group-tensors.ts";
@@ -53,8 +54,8 @@ function checkShapes({ down, up, alpha }: CompleteLayer, where: string): void {
   if (rank === 0) refuse(where, `has ${shapeText(down)}, of rank 0`);
   if (alpha?.shape.some((size) => size !== 1)) refuse(where, `has ${shapeText(alpha)}, expected one number`);
   for (const entry of [down, up]) {
-    if (["float32", "float16", "bfloat16"].includes(dataTypeOf(entry, where))) continue;
-    refuse(where, `${printable(entry.name)} is stored as ${entry.dtype}, expected F32, F16 or BF16`);
+    if (floatingPoint.includes(dataTypeOf(entry, where))) continue;
+    refuse(where, `${printable(entry.name)} is stored as ${entry.dtype}, expected F32, F16, BF16 or fp8`);
   }
 }
 

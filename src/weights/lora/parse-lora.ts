@@ -1,7 +1,7 @@
 /** How does a LoRA come out of the bytes of a .safetensors file? Names in groups, shapes checked, alpha turned into a scale. */
 import { bytesText } from "../../byte-sizes.ts";
 import { StillmotionError } from "../../errors.ts";
-import { bfloat16ToFloat32, float16ToFloat32 } from "../../half.ts";
+import { floatsOf } from "../../floats.ts";
 import { aligned, elementCount, ownBuffer, type Tensor, typedArray } from "../../tensor.ts";
 import {
   dataTypeOf,
@@ -87,9 +87,7 @@ export function loraOf(outline: LoraOutline, memory: ReadonlyMap<SafetensorsEntr
   const halfOf = (entry: SafetensorsEntry): Tensor => {
     const dtype = dataTypeOf(entry, where);
     const { buffer, byteOffset } = memory.get(entry)!;
-    const length = elementCount(entry.shape);
-    const isSingle = dtype === "float32";
-    const data = isSingle ? new Float32Array(buffer, byteOffset, length) : new Uint16Array(buffer, byteOffset, length);
+    const data = typedArray(dtype, buffer, byteOffset, elementCount(entry.shape));
     return { dtype, shape: entry.shape, data };
   };
   const layers = outline.layers.map((complete, index): LoraLayer => {
@@ -133,8 +131,5 @@ export function assumptionsOf({ where }: LoraOutline, scales: readonly LayerScal
 }
 
 function numberIn(dtype: Tensor["dtype"], bytes: Uint8Array): number {
-  const data = typedArray(dtype, ownBuffer(bytes));
-  if (dtype === "float16") return float16ToFloat32(data as Uint16Array)[0]!;
-  if (dtype === "bfloat16") return bfloat16ToFloat32(data as Uint16Array)[0]!;
-  return Number(data[0]);
+  return floatsOf({ dtype, data: typedArray(dtype, ownBuffer(bytes)) })[0]!;
 }

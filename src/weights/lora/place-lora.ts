@@ -32,7 +32,7 @@ export function withLoras(component: Component, loras: readonly LoraInUse[]): Co
   );
   const tensors = new Map<string, WeightEntry>(component.tensors);
   for (const [name, products] of additions) tensors.set(name, { ...tensors.get(name)!, additions: products });
-  return { ...component, tensors };
+  return { ...component, tensors, loras: loras.map(({ lora: { name }, strength }) => ({ name, strength })) };
 }
 
 /** The layers by the name of the weight that each changes. */

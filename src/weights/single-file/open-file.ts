@@ -5,6 +5,7 @@ import { followLinks } from "../component-weights.ts";
 import { printable } from "../printable.ts";
 import { readSafetensorsHeader } from "../safetensors-file.ts";
 import { dataTypeOf, refusePickle, type SafetensorsHeader } from "../safetensors-header.ts";
+import { takeScales } from "../scales.ts";
 import type { Checkpoint, Component, JsonObject, WeightEntry } from "../types.ts";
 import { clipVisionTensors } from "./clip-names.ts";
 import { assertHeadsKnown, clipVisionConfigOf, unetConfigOf, vaeConfigOf } from "./config-from-shapes.ts";
@@ -47,10 +48,12 @@ export interface WeightsFile {
 export async function readWeightsFile(path: string): Promise<WeightsFile> {
   refuseByName(path);
   const realPath = await followLinks(path);
-  const header = withStandardNames(await readSafetensorsHeader(path), path);
+  const standard = withStandardNames(await readSafetensorsHeader(path), path);
+  const kind = fileKind(standard.entries.keys());
+  const header = kind === "checkpoint" || kind === "unet" ? await withScales(standard, path) : standard;
   return {
     path,
-    kind: fileKind(header.entries.keys()),
+    kind,
     header,
     weightsFolder: dirname(realPath),
     fileName: basename(realPath),
@@ -99,6 +102,13 @@ export async function openSingleFile(path: string): Promise<Checkpoint> {
     featureExtractorConfig: publishedFeatureExtractor,
     assumptions: assumptionsOf(file),
   };
+}
+
+/** The header with scales at their weights, in place of among them. */
+async function withScales(header: SafetensorsHeader, path: string): Promise<SafetensorsHeader> {
+  const tensors = new Map(Array.from(header.entries, ([name, entry]) => [name, { entry, path }]));
+  const entries = Array.from(await takeScales(tensors), ([name, { entry }]) => [name, entry] as const);
+  return { ...header, entries: new Map(entries) };
 }
 
 function refuseByName(path: string): void {
@@ -195,8 +205,9 @@ export function entriesOf({ path, header, fileName }: WeightsFile, isWanted: (na
   const entries = new Map<string, WeightEntry>();
   for (const [name, entry] of header.entries) {
     if (!isWanted(name)) continue;
-    const { shape, offset, sizeBytes } = entry;
-    entries.set(name, { name, dtype: dataTypeOf(entry, path), shape, file: fileName, offset, sizeBytes });
+    const { shape, offset, sizeBytes, scales } = entry;
+    const where = { file: fileName, offset, sizeBytes };
+    entries.set(name, { name, dtype: dataTypeOf(entry, path), shape, ...where, ...(scales && { scales }) });
   }
   return entries;
 }

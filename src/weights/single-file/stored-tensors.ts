@@ -3,6 +3,7 @@ import { StillmotionError } from "../../errors.ts";
 import { elementCount } from "../../tensor.ts";
 import { printable } from "../printable.ts";
 import type { WeightEntry } from "../types.ts";
+import { scalesOfRows } from "../view.ts";
 
 /** Tensors by name, either as a file names them or as the network does. */
 export type Tensors = ReadonlyMap<string, WeightEntry>;
@@ -34,7 +35,9 @@ export function rowsPart(entry: WeightEntry, index: number, parts: number): Weig
   const rows = (entry.shape[0] ?? 0) / parts;
   if (!Number.isInteger(rows) || elementCount(entry.shape) === 0) return entry;
   const sizeBytes = entry.sizeBytes / parts;
-  return { ...entry, shape: entry.shape.with(0, rows), offset: entry.offset + index * sizeBytes, sizeBytes };
+  const part = { ...entry, shape: entry.shape.with(0, rows), offset: entry.offset + index * sizeBytes, sizeBytes };
+  const { scales } = entry;
+  return scales ? { ...part, scales: scalesOfRows(scales, index * rows, (index + 1) * rows) } : part;
 }
 
 /** A matrix that the file holds with its axes exchanged. */
