@@ -94,6 +94,10 @@ describe("names", () => {
     "model.diffusion_model.",
     "module.model.diffusion_model._orig_mod.",
     "_fsdp_wrapped_module.",
+    "model.",
+    "model.unet.",
+    "module.model.module.unet._orig_mod.",
+    "base_model.model.model.unet.",
   ])("with %s before them", (prefix) => {
     const { tensors } = place(pair(prefix + down, prefix + up));
     expect(tensors.get(`${attention}.to_q.weight`)!.additions).toHaveLength(1);
@@ -233,6 +237,20 @@ describe("scale", () => {
       return parse(tensors, metadata).layers[0]!.scale;
     };
     expect([`^${key}`, `^unet._orig_mod.${key}`, "to_q", "^to_q"].map(scaleOf)).toEqual([2, 2, 2, 1]);
+  });
+
+  it("a pattern that is a number is refused where its order decides, which JavaScript does not keep", () => {
+    const scaleOf = (patterns: string) => {
+      const path = `${key}.to_out.0`;
+      const tensors = pair(`${path}.lora_A.weight`, `${path}.lora_B.weight`, 4);
+      return parse(tensors, { lora_adapter_metadata: `{"lora_alpha": 4, "alpha_pattern": ${patterns}}` }).layers[0]!
+        .scale;
+    };
+    expect(() => scaleOf('{"to_out.0": 32, "0": 64}')).toThrow(
+      `0 and to_out.0 of alpha_pattern fit ${key}.to_out.0, and the order of a number is not known`,
+    );
+    expect(scaleOf('{"to_out.0": 64, "0": 64}')).toBe(16);
+    expect(scaleOf('{"to_q": 32, "0": 64, "1": 128}')).toBe(16);
   });
 
   it("paths in patterns are refused for layers whose paths are not known", () => {
