@@ -231,6 +231,13 @@ describe("a folder", () => {
     await expect(readLora(await folderWith(files))).rejects.toThrow(message);
   });
 
+  it("is to be given, or its file of weights, in place of the configuration", async () => {
+    const path = join(await folderWith(peftFiles()), "adapter_config.json");
+    await expect(readLora(path)).rejects.toThrow(
+      `${path}: is a JSON file, not weights: give the .safetensors file, or its folder`,
+    );
+  });
+
   it("above that of the LoRA is told which one to give", async () => {
     const folder = await scratchFolder();
     await mkdir(join(folder, "checkpoint-500"));

@@ -165,6 +165,16 @@ describe("scale", () => {
     ["lora_alpha under the network's name", { "unet.lora_alpha": "6.0", "unet.r": "4" }, 1.5],
     ["lora_alpha with the root of the rank", { lora_alpha: "16", use_rslora: "True" }, 8],
     ["lora_alpha with patterns", { lora_alpha: "16", alpha_pattern: json({ to_q: 2 }) }, 0.5],
+    [
+      "lora_alpha with the rest as Python's str() has it",
+      {
+        lora_alpha: "16",
+        peft_type: "PeftType.LORA",
+        rank_pattern: "{}",
+        alpha_pattern: "{'.*\\\\.to_q': 2, 'x': 3.5}",
+      },
+      0.5,
+    ],
     ["network_alpha", { network_alpha: "8", network_dim: "4" }, 2],
     ["alpha", { alpha: "2", rank: "4" }, 0.5],
     ["kohya's", { ss_network_alpha: "8.0", ss_network_dim: "4" }, 2],
@@ -222,6 +232,14 @@ describe("scale", () => {
     ["another kind", { lora_alpha: "16", use_dora: "true" }, "is a DoRA (use_dora)"],
   ])("is refused where the metadata have %s", (_, metadata, message) => {
     expect(() => scaleInMetadata(metadata)).toThrow(message);
+  });
+
+  it("an alpha may be a float64, as NumPy makes it", () => {
+    const alpha: Tensor = { dtype: "int64", shape: [], data: new BigInt64Array(Float64Array.of(2.5).buffer) };
+    const bytes = encodeSafetensors({ ...halves, [`${key}.alpha`]: alpha });
+    const start = Buffer.from(bytes.buffer).indexOf('"I64"');
+    bytes.set(new TextEncoder().encode('"F64"'), start);
+    expect(parseLora(bytes, "a.safetensors").layers[0]!.scale).toBe(2.5 / 4);
   });
 
   it("a rank that a pattern explains is no contradiction", () => {
