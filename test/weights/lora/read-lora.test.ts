@@ -420,10 +420,16 @@ describe("what does not fit", () => {
   });
 
   it("a network's own weights", async () => {
-    const weights = resolve("test/checkpoints/two-levels-fp32/unet/diffusion_pytorch_model.safetensors");
-    await expect(readLora(weights)).rejects.toThrow(
-      "is a network's own weights, not a LoRA: give the checkpoint's folder",
-    );
+    const weightsOf = (name: string) => resolve("test/checkpoints/two-levels-fp32", name);
+    await expect(readLora(weightsOf("unet/diffusion_pytorch_model.safetensors"))).rejects.toMatchObject({
+      message: expect.stringMatching(/: is a UNet's own weights, not a LoRA: give it with unet$/),
+      option: "unet",
+    });
+    for (const name of ["vae/diffusion_pytorch_model.safetensors", "image_encoder/model.safetensors"]) {
+      await expect(readLora(weightsOf(name))).rejects.toThrow(
+        "is a network's own weights, not a LoRA: give the checkpoint's folder",
+      );
+    }
   });
 
   it("more than a graph holds, before it is read", async () => {
