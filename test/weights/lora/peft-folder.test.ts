@@ -231,11 +231,9 @@ describe("a folder", () => {
     await expect(readLora(await folderWith(files))).rejects.toThrow(message);
   });
 
-  it("is to be given, or its file of weights, in place of the configuration", async () => {
+  it("cannot be given by its configuration, which is said to be JSON", async () => {
     const path = join(await folderWith(peftFiles()), "adapter_config.json");
-    await expect(readLora(path)).rejects.toThrow(
-      `${path}: is a JSON file, not weights: give the .safetensors file, or its folder`,
-    );
+    await expect(readLora(path)).rejects.toThrow(`${path}: is a JSON file, expected a .safetensors file`);
   });
 
   it("above that of the LoRA is told which one to give", async () => {
