@@ -1,10 +1,9 @@
 /** What does the name of a model stand for: a folder or file here, or a repository on the hub? */
-import { stat } from "node:fs/promises";
 import { type Message, message, option, StillmotionError } from "../errors.ts";
 import { assertPlainFileName } from "../weights/file-names.ts";
 import { escaped } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
-import { noSuchPath } from "./nearest-path.ts";
+import { exists, noSuchPath } from "./nearest-path.ts";
 
 /** A model on the hub. */
 export interface HubModel {
@@ -98,13 +97,6 @@ function checkRevision(revision: string): void {
     if (isPlain) return;
   } catch {}
   refuse(message`${option("revision")} is ${escaped(revision)}, expected a branch, a tag or a commit such as main`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function refuse(problem: Message): never {

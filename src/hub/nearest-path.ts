@@ -1,5 +1,6 @@
 /** Which path that exists did somebody mean who mistyped it? */
 import { readdir, stat } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { escaped } from "../weights/printable.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
@@ -16,9 +17,13 @@ export async function noSuchPath(path: string): Promise<string> {
   return `${escaped(path)}: there is no such path here${advice}`;
 }
 
-/** The path with each step that does not exist exchanged for the nearest name in its folder; undefined when none is near. */
+/**
+ * The path with each step that does not exist exchanged for the nearest name in its folder; undefined when none is near.
+ * `~`, which shells leave alone inside quotes and after `=`, is the home folder.
+ */
 async function nearestPath(path: string): Promise<string | undefined> {
-  const steps = path.split("/").filter((step, index) => step !== "" || index === 0);
+  const whole = path.replace(/^~(?=[/\\]|$)/, homedir);
+  const steps = whole.split(/[/\\]/).filter((step, index) => step !== "" || index === 0);
   let found = "";
   for (const [index, step] of steps.entries()) {
     const folder = index === 0 ? "." : found || "/";
@@ -59,7 +64,7 @@ function slipsBetween(one: string, other: string): number {
   return row[other.length]!;
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

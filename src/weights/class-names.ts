@@ -52,11 +52,14 @@ export function classKind(part: Part, className: string | undefined): "own" | "o
   return classes[part].foreign.test(className) ? "foreign" : "other";
 }
 
-/** The class that a `model_index.json` names for a part. */
-export function classInIndex(modelIndex: JsonObject, part: string): string | undefined {
-  const entry = modelIndex[part];
-  const className: unknown = Array.isArray(entry) ? entry.at(-1) : undefined;
-  return typeof className === "string" ? className : undefined;
+/** The class that a `model_index.json` names for a part: `["diffusers", "MyUNet"]`, or by itself. */
+export function classInIndex(modelIndex: JsonObject, part: Part): string | undefined {
+  return lastName(modelIndex[part]);
+}
+
+function lastName(entry: unknown): string | undefined {
+  const name: unknown = Array.isArray(entry) ? entry.at(-1) : entry;
+  return typeof name === "string" ? name : undefined;
 }
 
 /**
@@ -93,8 +96,7 @@ function hasOurNetworks(modelIndex: JsonObject): boolean {
 
 /** Custom pipelines are named with their module: `["pipeline", "MyPipeline"]`. */
 function pipelineOf({ _class_name: name }: JsonObject): string | undefined {
-  const last: unknown = Array.isArray(name) ? name.at(-1) : name;
-  return typeof last === "string" ? last : undefined;
+  return lastName(name);
 }
 
 function problemOf(modelIndex: JsonObject, part: Part): string | undefined {
@@ -112,7 +114,7 @@ export function foreignText(got: string, part: Part): string {
   const reason =
     part !== "scheduler"
       ? ""
-      : /Flow|RFScheduler/.test(got)
+      : /flow|RFScheduler/i.test(got)
         ? ", which samples flow matching"
         : ", which samples other networks";
   return `${got}${reason}, expected ${ownClass(part)}`;
@@ -121,9 +123,10 @@ export function foreignText(got: string, part: Part): string {
 function pipelineAssumptions(modelIndex: JsonObject, path: string): string[] {
   const pipeline = pipelineOf(modelIndex);
   if (pipeline === pipelineClass) return [];
-  const others = Object.keys(modelIndex).filter(
-    (part) => !Object.hasOwn(classes, part) && classInIndex(modelIndex, part) !== undefined && !part.startsWith("_"),
-  );
+  const others = Object.entries(modelIndex).flatMap(([part, entry]) => {
+    const isPart = Array.isArray(entry) && lastName(entry) !== undefined; // a text by itself may be any setting
+    return isPart && !Object.hasOwn(classes, part) && !part.startsWith("_") ? [part] : [];
+  });
   const left = others.length === 0 ? "" : `, without its ${others.map(printable).join(", ")}`;
   const got = pipeline === undefined ? "names no pipeline" : `is of class ${printable(pipeline)}`;
   return [`${path}: ${got}; its networks are those of a ${pipelineClass} and are run as one${left}`];

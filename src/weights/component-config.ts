@@ -26,7 +26,7 @@ export async function readComponentConfig(checkpointFolder: string, name: Compon
   const stored = await readJsonFile(path);
   const config = name === "image_encoder" ? visionConfig(stored) : stored;
   const named: unknown = Array.isArray(stored.architectures) ? stored.architectures[0] : stored._class_name;
-  const className = named === undefined ? undefined : String(named);
+  const className = named == null ? undefined : String(named);
   const kind = classKind(name, className);
   if (className === undefined || kind === "own") return { config, otherClass: undefined };
   const otherClass = { className, path, got: `is of class ${printable(className)}` };

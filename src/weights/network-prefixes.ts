@@ -3,7 +3,7 @@ import { StillmotionError } from "../errors.ts";
 import { printable } from "./printable.ts";
 import type { Component } from "./types.ts";
 import { nameInTower, visionTowers } from "./vision-tower.ts";
-import { isAverage, withoutWrappers } from "./wrapper-prefixes.ts";
+import { isAverage, longestStart, withoutWrappers } from "./wrapper-prefixes.ts";
 
 interface OwnNames {
   /** The first steps of the network's own names. */
@@ -36,9 +36,6 @@ const networks: Readonly<Record<Component["name"], OwnNames>> = {
     example: "vision_model.embeddings.class_embedding",
   },
 };
-
-/** Of a name that may be hostile. */
-const longestStart = 200;
 
 /** The name without the attributes that programs keep such a network in; undefined for a name without any. */
 export function withoutPrefix(network: Component["name"], name: string): string | undefined {

@@ -1,8 +1,10 @@
 /** What was given instead of a checkpoint's folder? Says what it is and what to give. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { StillmotionError } from "../errors.ts";
+import { type Message, message, StillmotionError } from "../errors.ts";
 import { fileSystemReason, isMissing } from "./file-system-errors.ts";
+import { isLoraFolder } from "./lora/find-lora.ts";
+import { kindInWords } from "./single-file/file-kind.ts";
 
 const expected =
   "expected a folder in diffusers layout, with model_index.json and the folders unet, vae and image_encoder";
@@ -36,6 +38,7 @@ async function refuseFolder(folder: string, names: readonly string[]): Promise<n
   if (inside !== undefined) {
     refuse(folder, `has no model_index.json, but ${inside} has: give that folder`);
   }
+  if (await isLoraFolder(folder)) refuse(folder, message`is ${kindInWords("lora", [])}`);
   if (names.includes("config.json")) {
     refuse(folder, "is one component of a checkpoint: give the folder above it, with model_index.json");
   }
@@ -59,6 +62,6 @@ async function subfolderWithIndex(folder: string, names: readonly string[]): Pro
   return undefined;
 }
 
-function refuse(where: string, problem: string): never {
-  throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
+function refuse(where: string, problem: Message): never {
+  throw new StillmotionError("invalid-checkpoint", message`${where}: ${problem}`);
 }

@@ -280,6 +280,7 @@ function refuseOtherFormats(bytes: Uint8Array, where: string): void {
   if (start.startsWith("version https://git-lfs")) {
     refuse(where, "is a git-lfs pointer, not the weights themselves: run `git lfs pull` in its repository");
   }
+  if (/^\s*\{\s*["}]/.test(start)) refuse(where, "is a JSON file, expected a .safetensors file");
   if (start.startsWith("GGUF")) {
     throw new StillmotionError("unsupported", `${where}: is a GGUF file; use the checkpoint's .safetensors files`);
   }

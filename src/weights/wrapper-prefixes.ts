@@ -15,8 +15,8 @@ export function withoutWrappers(name: string): string {
   return kept.length === steps.length ? name : kept.join(".");
 }
 
-/** Of a name that may be hostile. */
-const longestStart = 200;
+/** What is looked at of a name that may be hostile. */
+export const longestStart = 200;
 
 /** True below `ema.`, `model_ema.` and the like: averages of the training, a second copy that is not taken for the weights. */
 export function isAverage(name: string): boolean {

@@ -56,7 +56,7 @@ it.each([
   ["-o clip.avi", failed, "clip.avi: got the extension .avi, expected one of .mp4"],
   ["-o nowhere/clip.gif", failed, "nowhere/clip.gif: the folder nowhere does not exist; create it first"],
   ["--max-pixels 100", failed, "shrink it, or raise --max-pixels"],
-  ["--latents package.json", failed, "package.json: is not a .safetensors file"],
+  ["--latents package.json", failed, "package.json: is a JSON file, expected a .safetensors file"],
   [
     "--width 4096 --height 4096 --frames 256 --decode-chunk-size 1",
     failed,

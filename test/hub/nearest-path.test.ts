@@ -1,6 +1,7 @@
 /** Does a mistyped path say that there is none, what may have been meant, and only then what the hub said? */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { homedir } from "node:os";
+import { join, relative, resolve } from "node:path";
 import { expect, it } from "vitest";
 import { findModel } from "../../src/hub/model-name.ts";
 import { noSuchPath } from "../../src/hub/nearest-path.ts";
@@ -14,8 +15,15 @@ it.each([
   ["models/tiny/unett", "models/tiny/unet"],
   ["test/checkpoint/two-levels-fp23", "test/checkpoints/two-levels-fp32"],
   ["svd-xtt", "svd-xt"],
+  ["models\\tiny", "models/tiny"],
+  [".\\modles\\tiny\\", "./models/tiny"],
 ])("%s may mean %s", async (path, near) => {
   expect(await noSuchPath(path)).toBe(`${path}: there is no such path here (did you mean ${near}?)`);
+});
+
+it("~ that a shell left alone is the home folder", async () => {
+  const fromHome = relative(homedir(), resolve("models/tiny"));
+  expect(await noSuchPath(`~/${fromHome}`)).toContain(`(did you mean ${homedir()}/${fromHome}?)`);
 });
 
 it.each(["models/entirely-other", "elsewhere/tiny", "./x", "", "/nowhere/at/all"])(

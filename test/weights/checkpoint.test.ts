@@ -199,6 +199,15 @@ describe("what is not a checkpoint folder says what it is", () => {
     expect((await errorOf(join(temporary, "models--org--svd"))).message).toContain(`but ${snapshot} has: give that`);
   });
 
+  test("the folder of a LoRA", async () => {
+    const folder = join(import.meta.dirname, "lora/golden/peft");
+    const error = await errorOf(folder);
+    expect(error.message).toBe(
+      `${folder}: is a LoRA, not a whole checkpoint: give it with loras, beside the checkpoint that it changes`,
+    );
+    expect(error.option).toBe("loras");
+  });
+
   test("one component", async () => {
     const error = await errorOf(join(checkpoints, "two-levels-fp32", "unet"));
     expect(error.message).toContain(

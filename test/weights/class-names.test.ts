@@ -44,6 +44,25 @@ it("a checkpoint of the published classes has nothing to say", async () => {
   expect(await assumptionsOf(await checkpointCopy())).toEqual([]);
 });
 
+it("classes may be named without their library, and a configuration may name none", async () => {
+  const folder = await checkpointCopy();
+  await index(folder, (json) => {
+    for (const [part, entry] of Object.entries(json)) if (Array.isArray(entry)) json[part] = entry.at(-1);
+  });
+  await editJson(join(folder, "unet/config.json"), (json) => {
+    json._class_name = null;
+  });
+  expect(await assumptionsOf(folder)).toEqual([]);
+  await index(folder, (json) => Object.assign(json, { _class_name: "MyPipeline", variant: "fp16" }));
+  expect(await assumptionsOf(folder)).toEqual([
+    expect.stringMatching(/^model_index.json: is of class MyPipeline;.* as one$/),
+  ]);
+  await index(folder, (json) => {
+    json.unet = "UNet2DConditionModel";
+  });
+  expect(await messageOf(folder)).toContain("is of class MyPipeline; expected a StableVideoDiffusionPipeline");
+});
+
 describe("another pipeline's checkpoint is run as this one's", () => {
   it.each([
     ["MaskStableVideoDiffusionPipeline", {}, ""],

@@ -138,7 +138,7 @@ describe("a sampler of another kind of network is refused by name", () => {
     ["FlowMatchEulerDiscreteScheduler", {}, "which samples flow matching"],
     ["LTXEulerAncestralRFScheduler", {}, "which samples flow matching"],
     ["VQDiffusionScheduler", {}, "which samples other networks"],
-    ["UniPCMultistepScheduler", { use_flow_sigmas: true }, "with use_flow_sigmas, which samples"],
+    ["UniPCMultistepScheduler", { use_flow_sigmas: true }, "with use_flow_sigmas, which samples flow matching"],
   ])("%s", async (className, others, message) => {
     expect(await messageOf({ ...common, ...others, _class_name: className })).toContain(message);
   });

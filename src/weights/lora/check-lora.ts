@@ -1,5 +1,5 @@
 /** Is a file a LoRA that can be read? Judged by its header alone, with a message for what it is instead. */
-import { StillmotionError } from "../../errors.ts";
+import { type Message, message, option, StillmotionError } from "../../errors.ts";
 import { floatingPoint } from "../../tensor.ts";
 import { printable } from "../printable.ts";
 import { dataTypeOf, type SafetensorsHeader } from "../safetensors-header.ts";
@@ -84,7 +84,10 @@ function refuseNoLora(header: Pick<SafetensorsHeader, "entries">, grouped: Group
   if (some(/^model\.diffusion_model\./)) {
     refuse(where, "is a whole checkpoint in a single file, not a LoRA: give it as the model");
   }
-  if (some(/^(conv_in|decoder\.conv_in|vision_model\.embeddings)\b/) && some(/^(down_blocks|encoder|vision_model)\./)) {
+  if (some(/^conv_in\./) && some(/^down_blocks\./)) {
+    refuse(where, message`is a UNet's own weights, not a LoRA: give it with ${option("unet")}`);
+  }
+  if (some(/^(decoder\.conv_in|vision_model\.embeddings)\b/) && some(/^(encoder|vision_model)\./)) {
     refuse(where, "is a network's own weights, not a LoRA: give the checkpoint's folder as the model");
   }
   const half = grouped.layers.find(({ down, up }) => down || up);
@@ -124,6 +127,6 @@ function shapeText({ name, shape }: { name: string; shape: readonly number[] }):
   return `${printable(name)} of shape [${shape.join(", ")}]`;
 }
 
-export function refuse(where: string, problem: string): never {
-  throw new StillmotionError("invalid-checkpoint", `${where}: ${problem}`);
+export function refuse(where: string, problem: Message): never {
+  throw new StillmotionError("invalid-checkpoint", message`${where}: ${problem}`);
 }

@@ -57,10 +57,11 @@ function plainNumbers(metadata: Metadata, where: string): AdapterConfig[] {
 }
 
 /** Python's or JSON's text of a value; what is neither is text. */
-function readText(text: string, where: string): unknown {
+function readText(given: string, where: string): unknown {
+  const text = given.replace(/^PeftType\./, "");
   if (/^(true|false)$/i.test(text)) return text.toLowerCase() === "true";
   if (/^(none|null|)$/i.test(text)) return null;
-  if (text.startsWith("{")) return jsonObject(text, where);
+  if (text.startsWith("{")) return jsonObject(text.includes('"') ? text : text.replaceAll("'", '"'), where);
   return numberIn(text) ?? text;
 }
 

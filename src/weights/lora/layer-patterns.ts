@@ -7,6 +7,7 @@ import { type PathPattern, pathPattern } from "./path-pattern.ts";
 export type LayerPatterns = (paths: readonly string[]) => number | undefined;
 
 interface Keyed {
+  readonly key: string;
   /** The key's place: PEFT takes the first that fits. */
   readonly order: number;
   readonly value: number;
@@ -27,7 +28,7 @@ export function layerPatterns(name: string, values: Readonly<Record<string, numb
     const plain = key.replace(/^\^/, "").replace(/\$$/, "").replaceAll("\\.", ".");
     if (/^[\w.-]+$/.test(plain)) {
       const known = key.startsWith("^") ? wholes : ends;
-      if (!known.has(plain)) known.set(plain, { order, value });
+      if (!known.has(plain)) known.set(plain, { key, order, value });
       continue;
     }
     const fits = expressions.length < mostExpressions ? pathPattern(key) : undefined;
@@ -36,7 +37,7 @@ export function layerPatterns(name: string, values: Readonly<Record<string, numb
       const problem = `${where}: ${name} has the regular expression ${printable(key)}; ${read}`;
       throw new StillmotionError("unsupported", problem);
     }
-    expressions.push({ order, value, fits });
+    expressions.push({ key, order, value, fits });
   }
   return (paths) => {
     const found = [
@@ -44,8 +45,20 @@ export function layerPatterns(name: string, values: Readonly<Record<string, numb
       ...paths.flatMap(endsOf).flatMap((end) => ends.get(end) ?? []),
       ...expressions.filter(({ fits }) => paths.some(fits)),
     ];
-    return found.sort((a, b) => a.order - b.order)[0]?.value;
+    const [first, ...others] = found.sort((a, b) => a.order - b.order);
+    const other = first && isNumber(first.key) && others.find(({ value }) => value !== first.value);
+    if (other) {
+      const both = `${printable(first.key)} and ${printable(other.key)} of ${name} fit ${printable(paths[0]!)}`;
+      const problem = `${where}: ${both}, and the order of a number is not known; give it the step before it too`;
+      throw new StillmotionError("unsupported", problem);
+    }
+    return first?.value;
   };
+}
+
+/** JavaScript keeps such members before all others, wherever they stood. */
+function isNumber(key: string): boolean {
+  return /^\d+$/.test(key);
 }
 
 /** "a.b.c" ends with "a.b.c", "b.c" and "c". */

@@ -109,7 +109,7 @@ export function scalesOf(
   memory: ReadonlyMap<SafetensorsEntry, Uint8Array>,
 ): LayerScale[] {
   return layers.map(({ layer, spelling, down, alpha }) => {
-    const ownAlpha = alpha && numberIn(dataTypeOf(alpha, where), memory.get(alpha)!);
+    const ownAlpha = alpha && numberIn(alpha, memory.get(alpha)!, where);
     if (ownAlpha !== undefined && !Number.isFinite(ownAlpha)) refuse(where, `${layer} has the alpha ${ownAlpha}`);
     const configured = {
       name: layer,
@@ -130,6 +130,9 @@ export function assumptionsOf({ where }: LoraOutline, scales: readonly LayerScal
   });
 }
 
-function numberIn(dtype: Tensor["dtype"], bytes: Uint8Array): number {
+function numberIn(entry: SafetensorsEntry, bytes: Uint8Array, where: string): number {
+  // What NumPy makes of a number; no other tensor may have this format.
+  if (entry.dtype === "F64") return new Float64Array(ownBuffer(bytes))[0]!;
+  const dtype = dataTypeOf(entry, where);
   return floatsOf({ dtype, data: typedArray(dtype, ownBuffer(bytes)) })[0]!;
 }

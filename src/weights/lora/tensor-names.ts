@@ -43,6 +43,8 @@ const prefix =
   /^(base_model\.model|unet|text_encoder(?:_\d)?|image_encoder|vae|transformer|(?:model\.)?diffusion_model)\.(.+)$/;
 /** How the paths of a UNet begin in diffusers' names. */
 const unetPath = /^(?:(?:down|up)_blocks|mid_block|conv_in|conv_out|time_embedding|add_embedding)\./;
+/** The attribute in which trainers keep the pipeline's UNet, or the UNet itself. */
+const holder = new RegExp(String.raw`^(?:model\.)+(?=unet\.|${unetPath.source.slice(1)})`);
 
 /** Several times the longest name in use. */
 const maxNameLength = 1024;
@@ -69,15 +71,15 @@ export function readTensorName(name: string): LoraTensorName | undefined {
   return alpha ? { network, layer: alpha[1]!, part: "alpha", spelling: "diffusers" } : undefined;
 }
 
-/** Prefixes stand in any order, wrappers between them: `base_model.model.unet.`, `unet._orig_mod.base_model.model.`. */
+/** Prefixes stand in any order, wrappers between them: `base_model.model.unet.`, `model.unet._orig_mod.base_model.model.`. */
 function readNetwork(name: string): { network: string; rest: string } {
   let network: string | undefined;
-  let rest = withoutWrappers(name);
+  let rest = withoutWrappers(name).replace(holder, "");
   for (;;) {
     const [, found, after] = (network === undefined ? prefix : peft).exec(rest) ?? [];
     if (after === undefined) break;
     if (found !== "base_model.model") network = found;
-    rest = withoutWrappers(after);
+    rest = withoutWrappers(after).replace(holder, "");
   }
   // The original code calls every network so that denoises, diffusion transformers too.
   const isUnet = network === undefined || (network.endsWith("diffusion_model") && unetPath.test(rest));

@@ -4,7 +4,7 @@
  */
 import { assertDistinct, sharedPrefix, withoutPrefix } from "../network-prefixes.ts";
 import { nameInTower, type VisionTower, visionTowers } from "../vision-tower.ts";
-import { withoutWrappers } from "../wrapper-prefixes.ts";
+import { isAverage, longestStart, withoutWrappers } from "../wrapper-prefixes.ts";
 import { partStarts } from "./file-parts.ts";
 
 /** Where the text half of CLIP lies, which no run needs. */
@@ -18,20 +18,45 @@ const textStart = partStarts.imageEncoder.replace(/visual\.$/, "");
  * @throws StillmotionError `invalid-checkpoint` where two tensors come to one name
  */
 export function standardNames(stored: Iterable<string>, where: string): ReadonlyMap<string, string> {
-  const unwrapped = new Map([...stored].map((name) => [name, withoutWrappers(name)]));
+  const bareNames = [...stored].map((name) => [name, withoutWrappers(name)] as const);
+  const { length: wholeLength } = startOfWhole(bareNames.map(([, bare]) => bare));
+  const unwrapped = new Map(bareNames.map(([name, bare]) => [name, bare.slice(wholeLength)]));
   const all = [...unwrapped.values()];
   const tower = foreignTower(all);
-  const hasParts =
-    tower !== undefined || all.some((name) => vaeName(name) ?? /^(conditioner|cond_stage_model)\./.test(name));
-  const { length } = hasParts ? "" : sharedPrefix("unet", all);
+  const isWhole = hasParts(all, tower);
+  const { length } = isWhole ? "" : sharedPrefix("unet", all);
   const rename = (name: string) =>
     towerName(tower, name) ??
     vaeName(name) ??
-    (hasParts ? unetName(name, partStarts.unet) : unetName(name.slice(length), "")) ??
+    (isWhole ? unetName(name, partStarts.unet) : unetName(name.slice(length), "")) ??
     name.slice(length);
   const names = new Map([...unwrapped].map(([name, bare]) => [name, rename(bare)]));
   assertDistinct(names, where);
   return names;
+}
+
+/** True for a file with other networks than a UNet. */
+function hasParts(names: readonly string[], tower: VisionTower | undefined): boolean {
+  return tower !== undefined || names.some((name) => vaeName(name) ?? /^(conditioner|cond_stage_model)\./.test(name));
+}
+
+/** What a whole checkpoint was saved below, such as `pipe.`; "" for a network alone, and for averages of the training. */
+function startOfWhole(names: readonly string[]): string {
+  const start = commonStart(names);
+  if (start === "" || isAverage(start)) return "";
+  const inside = names.map((name) => name.slice(start.length));
+  return hasParts(inside, foreignTower(inside)) ? start : "";
+}
+
+/** The steps that all names begin with. */
+function commonStart([first = "", ...others]: readonly string[]): string {
+  let start = "";
+  for (;;) {
+    const next = first.slice(0, first.indexOf(".", start.length) + 1);
+    const isShared = next.length <= longestStart && others.every((name) => name.startsWith(next));
+    if (next === "" || !isShared) return start;
+    start = next;
+  }
 }
 
 /** The only vision tower, where it does not start as generative-models has it. */

@@ -231,6 +231,11 @@ describe("a folder", () => {
     await expect(readLora(await folderWith(files))).rejects.toThrow(message);
   });
 
+  it("cannot be given by its configuration, which is said to be JSON", async () => {
+    const path = join(await folderWith(peftFiles()), "adapter_config.json");
+    await expect(readLora(path)).rejects.toThrow(`${path}: is a JSON file, expected a .safetensors file`);
+  });
+
   it("above that of the LoRA is told which one to give", async () => {
     const folder = await scratchFolder();
     await mkdir(join(folder, "checkpoint-500"));

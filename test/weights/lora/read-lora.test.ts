@@ -94,6 +94,10 @@ describe("names", () => {
     "model.diffusion_model.",
     "module.model.diffusion_model._orig_mod.",
     "_fsdp_wrapped_module.",
+    "model.",
+    "model.unet.",
+    "module.model.module.unet._orig_mod.",
+    "base_model.model.model.unet.",
   ])("with %s before them", (prefix) => {
     const { tensors } = place(pair(prefix + down, prefix + up));
     expect(tensors.get(`${attention}.to_q.weight`)!.additions).toHaveLength(1);
@@ -161,6 +165,16 @@ describe("scale", () => {
     ["lora_alpha under the network's name", { "unet.lora_alpha": "6.0", "unet.r": "4" }, 1.5],
     ["lora_alpha with the root of the rank", { lora_alpha: "16", use_rslora: "True" }, 8],
     ["lora_alpha with patterns", { lora_alpha: "16", alpha_pattern: json({ to_q: 2 }) }, 0.5],
+    [
+      "lora_alpha with the rest as Python's str() has it",
+      {
+        lora_alpha: "16",
+        peft_type: "PeftType.LORA",
+        rank_pattern: "{}",
+        alpha_pattern: "{'.*\\\\.to_q': 2, 'x': 3.5}",
+      },
+      0.5,
+    ],
     ["network_alpha", { network_alpha: "8", network_dim: "4" }, 2],
     ["alpha", { alpha: "2", rank: "4" }, 0.5],
     ["kohya's", { ss_network_alpha: "8.0", ss_network_dim: "4" }, 2],
@@ -220,6 +234,14 @@ describe("scale", () => {
     expect(() => scaleInMetadata(metadata)).toThrow(message);
   });
 
+  it("an alpha may be a float64, as NumPy makes it", () => {
+    const alpha: Tensor = { dtype: "int64", shape: [], data: new BigInt64Array(Float64Array.of(2.5).buffer) };
+    const bytes = encodeSafetensors({ ...halves, [`${key}.alpha`]: alpha });
+    const start = Buffer.from(bytes.buffer).indexOf('"I64"');
+    bytes.set(new TextEncoder().encode('"F64"'), start);
+    expect(parseLora(bytes, "a.safetensors").layers[0]!.scale).toBe(2.5 / 4);
+  });
+
   it("a rank that a pattern explains is no contradiction", () => {
     const config = { r: 8, lora_alpha: 16, rank_pattern: { "attn1.to_q": 4 } };
     expect(scaleInMetadata({ lora_adapter_metadata: json(config) })).toBe(4);
@@ -233,6 +255,20 @@ describe("scale", () => {
       return parse(tensors, metadata).layers[0]!.scale;
     };
     expect([`^${key}`, `^unet._orig_mod.${key}`, "to_q", "^to_q"].map(scaleOf)).toEqual([2, 2, 2, 1]);
+  });
+
+  it("a pattern that is a number is refused where its order decides, which JavaScript does not keep", () => {
+    const scaleOf = (patterns: string) => {
+      const path = `${key}.to_out.0`;
+      const tensors = pair(`${path}.lora_A.weight`, `${path}.lora_B.weight`, 4);
+      return parse(tensors, { lora_adapter_metadata: `{"lora_alpha": 4, "alpha_pattern": ${patterns}}` }).layers[0]!
+        .scale;
+    };
+    expect(() => scaleOf('{"to_out.0": 32, "0": 64}')).toThrow(
+      `0 and to_out.0 of alpha_pattern fit ${key}.to_out.0, and the order of a number is not known`,
+    );
+    expect(scaleOf('{"to_out.0": 64, "0": 64}')).toBe(16);
+    expect(scaleOf('{"to_q": 32, "0": 64, "1": 128}')).toBe(16);
   });
 
   it("paths in patterns are refused for layers whose paths are not known", () => {
@@ -384,10 +420,16 @@ describe("what does not fit", () => {
   });
 
   it("a network's own weights", async () => {
-    const weights = resolve("test/checkpoints/two-levels-fp32/unet/diffusion_pytorch_model.safetensors");
-    await expect(readLora(weights)).rejects.toThrow(
-      "is a network's own weights, not a LoRA: give the checkpoint's folder",
-    );
+    const weightsOf = (name: string) => resolve("test/checkpoints/two-levels-fp32", name);
+    await expect(readLora(weightsOf("unet/diffusion_pytorch_model.safetensors"))).rejects.toMatchObject({
+      message: expect.stringMatching(/: is a UNet's own weights, not a LoRA: give it with unet$/),
+      option: "unet",
+    });
+    for (const name of ["vae/diffusion_pytorch_model.safetensors", "image_encoder/model.safetensors"]) {
+      await expect(readLora(weightsOf(name))).rejects.toThrow(
+        "is a network's own weights, not a LoRA: give the checkpoint's folder",
+      );
+    }
   });
 
   it("more than a graph holds, before it is read", async () => {

@@ -59,6 +59,9 @@ describe("a checkpoint in a single file opens with the same tensors", () => {
   it.each<[string, (name: string) => string]>([
     ["all below module.", (name) => `module.${name}`],
     ["all below module._orig_mod.", (name) => `module._orig_mod.${name}`],
+    ["all below model.", (name) => `model.${name}`],
+    ["all below _forward_module.", (name) => `_forward_module.${name}`],
+    ["all below engine.module.state_dict.", (name) => `engine.module.state_dict.${name}`],
     ["the UNet compiled", (name) => name.replace(unetStart, `${unetStart}_orig_mod.`)],
     [
       "the wrapper of generative-models compiled",
@@ -102,6 +105,7 @@ describe("a checkpoint in a single file opens with the same tensors", () => {
       ["unet.", "vae.", "image_encoder."],
       ["unet._orig_mod.", "vae.module.", "image_encoder._orig_mod."],
       [unetStart, "first_stage_model.", visual],
+      ["pipe.unet.", "pipe.vae._orig_mod.", "pipe.image_encoder."],
     ] as const) {
       const whole = {
         ...below(unet, networks.unet),
