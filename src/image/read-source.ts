@@ -200,7 +200,7 @@ function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: Rea
 }
 
 /** A source for messages: as it was given, without the password and the query of a URL. */
-export function sourceName(source: string): string {
+function sourceName(source: string): string {
   if (/^data:/i.test(source)) return "in a data: URL";
   if (/^file:/i.test(source) || !/^([a-z][a-z0-9+.-]+:\/\/|https?:)/i.test(source)) return source;
   return source.replace(/[?#].*$/s, "").replace(/^([^:]+:[/\\]*)[^/\\]*@/, "$1");
