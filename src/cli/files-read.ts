@@ -29,14 +29,16 @@ const deepestFolder = 3;
 export async function filesRead({ images, latents, model, pipelineOptions }: Inputs): Promise<FilesRead> {
   const files = new Map<string, FileRead>();
   const add = async (path: string | undefined, what: string) => {
-    if (path === undefined) return;
-    for (const file of await filesBelow(path)) files.set(await fileIdentity(file), { path: file, what });
+    if (path !== undefined && (await isFile(path))) files.set(await fileIdentity(path), { path, what });
   };
-  for (const folder of await modelPaths(model, pipelineOptions)) await add(folder, "a file of the model");
+  const addAll = async (path: string | undefined, what: string) => {
+    if (path !== undefined) for (const file of await filesBelow(path)) await add(file, what);
+  };
+  await addAll(await modelPath(model, pipelineOptions), "a file of the model");
   for (const lora of pipelineOptions.loras ?? []) {
     if (!("path" in lora)) continue;
     await add(join(dirname(lora.path), "adapter_config.json"), "the configuration beside what --lora reads");
-    await add(lora.path, "what --lora reads");
+    await addAll(lora.path, "what --lora reads");
   }
   await add(pipelineOptions.libraryPath, "the library of ONNX Runtime");
   await add(pipelineOptions.unet, "what --unet reads");
@@ -45,24 +47,29 @@ export async function filesRead({ images, latents, model, pipelineOptions }: Inp
   return files;
 }
 
-/** A path that exists, or what the cache has of a model of the hub. */
-async function modelPaths(model: string, { hub }: FromPretrainedOptions): Promise<string[]> {
+/** A path that exists, or where the cache has the files of a model of the hub. */
+async function modelPath(model: string, { hub }: FromPretrainedOptions): Promise<string | undefined> {
   try {
     const found = await findModel(model, hub?.revision);
-    if ("path" in found) return [found.path];
-    const { blobs, snapshots } = repositoryFolders(hub?.cacheFolder ?? defaultCacheFolder(), found.repository);
-    return [blobs, snapshots];
+    if ("path" in found) return found.path;
+    return repositoryFolders(hub?.cacheFolder ?? defaultCacheFolder(), found.repository).snapshots;
   } catch {
-    return []; // opening it says what is wrong
+    return undefined; // opening it says what is wrong
   }
 }
 
-/** The file itself, or those in a folder and in its folders; none where there is nothing. */
+/** The file itself, or those in a folder and in its folders. Of what lies there only weights and configurations are read. */
 async function filesBelow(path: string, depth = 1): Promise<string[]> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isDirectory()) return found ? [path] : [];
+  const names = await readdir(path).catch(() => undefined);
+  if (names === undefined) return depth === 1 || /\.(json|safetensors)$/i.test(path) ? [path] : [];
   if (depth > deepestFolder) return [];
-  const names = await readdir(path).catch(() => []);
   const below = await Promise.all(names.map((name) => filesBelow(join(path, name), depth + 1)));
   return below.flat();
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }

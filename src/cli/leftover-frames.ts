@@ -1,8 +1,9 @@
-/** Which numbered pictures of an earlier, longer run lie behind those that were written? */
-import { readdir } from "node:fs/promises";
+/** Which numbered pictures of an earlier, longer run lie behind those that were written, and how do they go? */
+import { readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileIdentity } from "../files/file-identity.ts";
 import { pngFrameNumber } from "../video/png-frames.ts";
+import { fileSystemReason } from "../weights/file-system-errors.ts";
 
 /**
  * Files of exactly this numbering and a higher number, in order.
@@ -24,4 +25,17 @@ export async function leftoverFrames(
     if (!keep.has(await fileIdentity(file))) found.push({ file, number });
   }
   return found.sort((a, b) => a.number - b.number).map(({ file }) => file);
+}
+
+/** @returns what was removed, and a sentence for each file that could not be */
+export async function removeFiles(files: readonly string[]): Promise<{ removed: string[]; failures: string[] }> {
+  const removed: string[] = [];
+  const failures: string[] = [];
+  for (const file of files) {
+    await unlink(file).then(
+      () => removed.push(file),
+      (cause) => failures.push(`${file}, of an earlier, longer run, could not be removed (${fileSystemReason(cause)})`),
+    );
+  }
+  return { removed, failures };
 }

@@ -1,5 +1,4 @@
 /** How does a run go, from the words of the command line to the files? */
-import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { describeEngine } from "../engine/ort-probe.ts";
 import { message, StillmotionError } from "../errors.ts";
@@ -8,11 +7,11 @@ import { settingsToJson } from "../pipeline/options-json.ts";
 import type { FromPretrainedOptions } from "../pipeline/stable-video-diffusion.ts";
 import type { FloatTensor } from "../tensor.ts";
 import { keepLatents } from "./keep-latents.ts";
-import { leftoverFrames } from "./leftover-frames.ts";
+import { leftoverFrames, removeFiles } from "./leftover-frames.ts";
 import { type OpenedRun, openRun, type RunRequest } from "./open-run.ts";
 import { packageVersion } from "./package-files.ts";
 import type { Reporter } from "./report/reporter.ts";
-import { chosenText, leftoverText } from "./report/run-lines.ts";
+import { chosenText, leftoverText, removedText } from "./report/run-lines.ts";
 import { reserveOutputs } from "./reserve-outputs.ts";
 import { failureOf, type WrittenClips, writeClips } from "./write-clips.ts";
 
@@ -70,8 +69,10 @@ async function tidyUp({ files, numbered }: WrittenClips, { read, settings }: Ope
   const found: string[] = [];
   for (const path of numbered) found.push(...(await leftoverFrames(path, settings.numFrames, keep)));
   if (found.length === 0) return;
-  if (job.leftovers === "remove") for (const file of found) await rm(file, { force: true });
-  job.reporter.note(leftoverText(found, job.leftovers, settings.numFrames));
+  if (job.leftovers === "keep") return job.reporter.note(leftoverText(found, settings.numFrames));
+  const { removed, failures } = await removeFiles(found);
+  if (removed.length > 0) job.reporter.note(removedText(removed));
+  for (const failure of failures) job.reporter.note(failure);
 }
 
 function metadataOf(

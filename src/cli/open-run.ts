@@ -2,8 +2,7 @@
 import { basename, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Image } from "../image/image.ts";
-import { type LoadImageOptions, openPicture } from "../image/open-picture.ts";
-import { sourceName } from "../image/read-source.ts";
+import { type LoadImageOptions, openPicture, type Picture } from "../image/open-picture.ts";
 import { parseSettings } from "../pipeline/parse-settings.ts";
 import type { Settings } from "../pipeline/resolve-settings.ts";
 import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../pipeline/stable-video-diffusion.ts";
@@ -54,12 +53,13 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
   const inputs = { ...request, latents: latentsFile === undefined ? undefined : String(latentsFile) };
   const paths = outputPaths(request.outputs, request.images.length * (given.numVideosPerPrompt ?? 1));
   await checkAndReserve(paths.flat(), given, await filesRead(inputs), request);
-  const images: Image[] = [];
+  const pictures: Picture[] = [];
   for (const source of request.images) {
     const picture = await openPicture(source, { ...pictureOptions, ...request.imageOptions, signal });
-    for (const note of pictureNotes(picture)) reporter.note(`${pictureName(source)} ${note}`);
-    images.push(picture.image);
+    for (const note of pictureNotes(picture)) reporter.note(`${shortName(picture)} ${note}`);
+    pictures.push(picture);
   }
+  const images = pictures.map(({ image }) => image);
   const latents = inputs.latents === undefined ? undefined : await readLatents(inputs.latents);
 
   const pipeline = await StableVideoDiffusionPipeline.fromPretrained(request.model, {
@@ -67,7 +67,7 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
     onProgress: reporter.progress,
   });
   try {
-    const options = { ...given, ...fitOf(pipeline, images, request) };
+    const options = { ...given, ...fitOf(pipeline, pictures, request) };
     const usual = pipeline.settingsFor(options, images.length);
     const { maxMemory } = request;
     const settings = { ...pipeline.settingsFor({ ...options, seed: usual.seed, maxMemory }, images.length) };
@@ -111,12 +111,12 @@ async function checkAndReserve(
 /** The fit that was chosen for the person; nothing where they or the checkpoint chose. */
 function fitOf(
   pipeline: StableVideoDiffusionPipeline,
-  images: readonly Image[],
+  pictures: readonly Picture[],
   request: RunRequest,
 ): Partial<Settings> {
   if (request.settings.fit !== undefined || pipeline.preset.settings.fit !== undefined) return {};
-  const pictures = images.map((size, index) => ({ name: pictureName(request.images[index]!), size }));
-  const { fit, notes } = chooseFit(pictures, pipeline.settingsFor(withoutLatents(request.settings)));
+  const sizes = pictures.map((picture) => ({ name: shortName(picture), size: picture.image }));
+  const { fit, notes } = chooseFit(sizes, pipeline.settingsFor(withoutLatents(request.settings)));
   for (const note of notes) request.reporter.note(note);
   return { fit };
 }
@@ -140,7 +140,6 @@ function modelName(folder: string): string {
 }
 
 /** The last part of a path, or of a URL without its query. */
-function pictureName(image: string): string {
-  const name = sourceName(image);
+function shortName({ name }: Picture): string {
   return basename(name) || name;
 }

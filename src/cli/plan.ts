@@ -31,6 +31,7 @@ export function planCommand(finish: (exitCode: number) => void): Command {
     .description("Estimates what generate would take with the same flags: memory and time of each stage, and disk.")
     .argument("<image...>", "JPEG, PNG, WebP, AVIF or GIF: a path or an http(s) URL")
     .option("-o, --output <file>", "where generate would write: only checked; may be given several times", collect)
+    .option("--clean", "what generate would do in the end: nothing is removed here")
     .option("--json", "print one JSON object")
     .option("-q, --quiet", "print no notes");
   return withRunFlags(command)

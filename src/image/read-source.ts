@@ -32,8 +32,9 @@ async function readAny(source: ImageSource, limits: ReadLimits): Promise<SourceB
   if (source instanceof Uint8Array || source instanceof ArrayBuffer) return copyBytes(source, limits);
   if (source instanceof Blob) return readBlob(source, limits);
   if (source instanceof URL) return readPlace(placeOfUrl(source, source.href), source.href, limits);
-  if (typeof source !== "string" || source === "") {
-    const got = source === "" ? "an empty string" : source === null ? "null" : typeof source;
+  if (source === "") throw fail('""', "got an empty string, expected a path or a URL");
+  if (typeof source !== "string") {
+    const got = source === null ? "null" : typeof source;
     throw new StillmotionError(
       "invalid-image",
       message`${inCall("loadImage")}got ${got}, expected a path, a URL, the file's bytes (Uint8Array, ArrayBuffer) or a Blob`,
@@ -199,7 +200,7 @@ function tooLarge(name: string, sizeBytes: number | undefined, { maxBytes }: Rea
 }
 
 /** A source for messages: as it was given, without the password and the query of a URL. */
-export function sourceName(source: string): string {
+function sourceName(source: string): string {
   if (/^data:/i.test(source)) return "in a data: URL";
   if (/^file:/i.test(source) || !/^([a-z][a-z0-9+.-]+:\/\/|https?:)/i.test(source)) return source;
   return source.replace(/[?#].*$/s, "").replace(/^([^:]+:[/\\]*)[^/\\]*@/, "$1");

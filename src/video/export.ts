@@ -1,5 +1,5 @@
 /** How does a clip become a file? The extension picks the format. */
-import { extname } from "node:path";
+import { extname, sep } from "node:path";
 import { message, option, StillmotionError } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { type ClipData, type ClipFormat, clipFormats } from "./clip.ts";
@@ -63,10 +63,18 @@ export async function checkOutput(
   path: string,
   { format, fps }: Pick<ExportOptions, "format" | "fps"> = {},
 ): Promise<ClipFormat> {
+  checkNamesFile(path);
   const chosen = format === undefined ? formatOf(path) : knownFormat(format);
   checkedFps(fps, chosen);
   await checkWritable(filesOfClip(path, 1, chosen)[0]!);
   return chosen;
+}
+
+function checkNamesFile(path: string): void {
+  if (path === "") throw new StillmotionError("output", "the output's path is empty, expected one such as clip.mp4");
+  if (!path.endsWith("/") && !path.endsWith(sep)) return;
+  const problem = `${path}: names a folder, expected a file name; add one to the path, or leave out the last ${path.at(-1)}`;
+  throw new StillmotionError("output", problem);
 }
 
 /** The files that a clip of so many frames is written to: for PNG one a frame. */

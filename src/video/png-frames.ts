@@ -48,12 +48,16 @@ export function pngFrameNumber(path: string, fileName: string): number | undefin
   return number > 0 && numberText(number, digits) === text ? number : undefined;
 }
 
+/** More digits than a name may have on any file system, which says so. */
+const longestNumber = 1000;
+
 function numberingOf(path: string): { before: string; digits: number; after: string } {
   const name = basename(path);
   const pattern = /%(?:0(\d+))?d/.exec(name);
   if (pattern) {
     const after = name.slice(pattern.index + pattern[0].length);
-    return { before: name.slice(0, pattern.index), digits: Number(pattern[1] ?? 1), after };
+    const digits = Math.min(Number(pattern[1] ?? 1), longestNumber);
+    return { before: name.slice(0, pattern.index), digits, after };
   }
   const [after] = /(\.png)?$/i.exec(name)!;
   return { before: `${name.slice(0, name.length - after.length)}-`, digits: 4, after };

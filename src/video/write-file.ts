@@ -1,7 +1,8 @@
 /** How does a file get its name only when it is whole? It is written beside its place and renamed at the end. */
-import { access, constants, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { access, constants, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { abortedError, StillmotionError, throwIfAborted } from "../errors.ts";
+import { targetPath } from "../files/file-identity.ts";
 
 /** One file to write. */
 export interface FileToWrite {
@@ -49,7 +50,7 @@ export async function writeFilesAtomically(
 /**
  * Finds out early whether a file can be written, before the work that makes it.
  *
- * @returns the path that the bytes will get: absolute, symbolic links followed
+ * @returns the path that the bytes will get: absolute, symbolic links followed, even one to a file that is not there yet
  * @throws StillmotionError `output`
  */
 export async function checkWritable(path: string): Promise<string> {
@@ -59,9 +60,17 @@ export async function checkWritable(path: string): Promise<string> {
   });
   if (existing?.isDirectory()) throw outputError(`${path}: is a folder, expected a file name; add one to the path`);
   if (existing && !existing.isFile()) throw outputError(`${path}: is not a regular file; choose another path`);
-  const target = existing ? await realpath(path) : resolve(path);
-  await access(dirname(target), constants.W_OK).catch((cause) => throwOutputError(path, 0, cause));
+  const target = existing ? await realpath(path) : await targetPath(path);
+  const folder = (await isLink(path)) ? dirname(target) : dirname(path);
+  await access(folder, constants.W_OK).catch((cause) => throwOutputError(path, 0, cause, folder));
   return target;
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (found) => found.isSymbolicLink(),
+    () => false,
+  );
 }
 
 async function writeWhole(path: string, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
@@ -77,10 +86,10 @@ async function writeWhole(path: string, bytes: Uint8Array, signal: AbortSignal |
 }
 
 /** Throws `output` with a reason and a way out for what the file system said. */
-export function throwOutputError(path: string, sizeBytes: number, cause: unknown): never {
+export function throwOutputError(path: string, sizeBytes: number, cause: unknown, folder = dirname(path)): never {
   if (cause instanceof StillmotionError) throw cause;
   const code = codeOf(cause);
-  throw outputError(`${path}: ${reasonFor(code, dirname(path), sizeBytes) ?? `cannot be written (${cause})`}`, cause);
+  throw outputError(`${path}: ${reasonFor(code, folder, sizeBytes) ?? `cannot be written (${cause})`}`, cause);
 }
 
 function reasonFor(code: string | undefined, folder: string, sizeBytes: number): string | undefined {

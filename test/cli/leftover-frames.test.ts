@@ -1,8 +1,10 @@
 /** What becomes of frames that an earlier, longer run left behind those of this one? */
-import { cp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { picture, scratchFolder, small, stillmotionHere } from "./command.ts";
+import { expect, it, onTestFinished } from "vitest";
+import { removeFiles } from "../../src/cli/leftover-frames.ts";
+import { jsonLines, picture, scratchFolder, small, stillmotionHere } from "./command.ts";
 
 const earlier = ["clip-0003.png", "clip-0014.png", "clip-12345.png"];
 const others = [
@@ -41,6 +43,36 @@ it("removes them with --clean, and nothing else", async () => {
   const kept = ["clip-0001.png", "clip-0002.png", "clip-0004.png", "clip-0009.png", ...others];
   expect((await readdir(folder)).sort()).toEqual(kept.sort());
   expect((await readFile(join(folder, "clip-0009.png"))).equals(await readFile(picture))).toBe(true);
+});
+
+it("says which could not be removed, and is no failed run for it", async ({ skip }) => {
+  const folder = await scratchFolder();
+  const [stuck, free] = [join(folder, "clip-0003.png"), join(folder, "clip-0004.png")];
+  for (const file of [stuck, free]) await writeFile(file, "old");
+  if (spawnSync("chattr", ["+i", stuck]).status !== 0) return skip("only root can make a file that stays, on Linux");
+  onTestFinished(() => void spawnSync("chattr", ["-i", stuck]));
+  const args = ["generate", picture, "-o", join(folder, "clip.png"), ...small, "--clean", "--json"];
+  const { code, stdout } = await stillmotionHere(args);
+  expect(code).toBe(0);
+  const events = jsonLines(stdout);
+  expect(events.at(-1)).toMatchObject({ event: "result" });
+  expect(events.map(({ message }) => message)).toEqual(
+    expect.arrayContaining([
+      `removed what an earlier, longer run had left: ${free}`,
+      expect.stringMatching(/clip-0003\.png, of an earlier, longer run, could not be removed \(EPERM: [^,]+\)$/),
+    ]),
+  );
+  expect((await readdir(folder)).sort()).toEqual(["clip-0001.png", "clip-0002.png", "clip-0003.png"]);
+});
+
+it("goes on behind a file that cannot be removed", async () => {
+  const folder = await scratchFolder();
+  await mkdir(join(folder, "stuck"));
+  for (const name of ["stuck/a", "b"]) await writeFile(join(folder, name), "old");
+  const { removed, failures } = await removeFiles([join(folder, "stuck"), join(folder, "b")]);
+  expect(removed).toEqual([join(folder, "b")]);
+  expect(failures).toEqual([expect.stringMatching(/stuck, of an earlier, longer run, could not be removed \(E/)]);
+  expect(await readdir(folder)).toEqual(["stuck"]);
 });
 
 it("removes none of a run that fails, nor of a second output's", async () => {

@@ -187,6 +187,18 @@ it("refuses to write over a model of the hub in the cache", async () => {
   expect(await contents(folder)).toEqual({ [join(folder, root, "blobs", "abc")]: btoa(`stays ${root}/blobs/abc`) });
 });
 
+it.each([
+  ["a clip beside a model's files", ["svd/model_index.json", "svd/clip.gif"], `${given} @svd/clip.gif --model @svd`],
+  ["a clip beside a LoRA's files", [...peft, "peft/clip.gif"], `${given} @peft/clip.gif --lora @peft`],
+  ["a clip in a folder that is no picture", ["a.gif"], "@. -o @a.gif"],
+])("does not take for read %s", async (_, files, words) => {
+  const folder = await scratchFolder();
+  await write(folder, ...files);
+  const { code, stderr } = await stillmotionHere(["generate", ...words.replaceAll("@", `${folder}/`).split(" ")]);
+  expect(stderr).toMatch(/^error: image .*(x\.jpg: was not found|is a folder)/);
+  expect(code).toBe(1);
+});
+
 it("counts the frames that the checkpoint says, before a network runs", async () => {
   const folder = await scratchFolder();
   const { num_frames: frames } = JSON.parse(await readFile(join(checkpoint, "unet", "config.json"), "utf8"));

@@ -39,6 +39,15 @@ it.skipIf(isWindows)("reads and writes files of any name, and prints each as it 
   expect(settings).toMatchObject({ model, unet });
 });
 
+it.skipIf(isWindows)("names a picture that looks like a URL as it was given, in notes too", async () => {
+  const folder = await scratchFolder();
+  const name = "https:user@host#1.png?a=1";
+  await cp(picture, join(folder, name));
+  const { code, stdout } = await stillmotion(["generate", name, "-o", "a.gif", ...small, "--json"], { cwd: folder });
+  expect(code).toBe(0);
+  expect(jsonLines(stdout)[0]).toMatchObject({ message: expect.stringContaining(`${name} is 150x100, cropped`) });
+});
+
 it.each([
   ["Cam-2024-05-01T12:30:12.PNG", "image Cam-2024-05-01T12:30:12.PNG: was not found from "],
   ["s3://Bucket/X%20y.png", "image s3://Bucket/X%20y.png: has the scheme s3:, expected http, https, file or data"],

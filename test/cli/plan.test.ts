@@ -9,7 +9,7 @@ it("shows memory and time of each stage, the disk, and the options; nothing is w
 }, async () => {
   const folder = await scratchFolder();
   const output = ["-o", `${folder}/clip.mp4`, "--scratch-folder", folder];
-  const { code, stdout, stderr } = await stillmotion(["plan", picture, ...small, ...output]);
+  const { code, stdout, stderr } = await stillmotion(["plan", picture, ...small, ...output, "--clean"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const lines = stdout.split("\n");
   expect(lines[0]).toContain("landscape.png is 150x100, cropped");

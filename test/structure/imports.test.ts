@@ -26,7 +26,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   nn: ["lowering", "weights"],
   lowering: ["onnx", "weights"],
   engine: ["onnx", "files", "installed-package.ts"],
-  video: ["image", "weights", "installed-package.ts"],
+  video: ["image", "weights", "files", "installed-package.ts"],
   image: ["installed-package.ts"],
   files: [],
   random: [],

@@ -61,6 +61,24 @@ describe("exportToVideo", () => {
     await expectError(to("clip.mp4", "webm"), "invalid-option", /format: got webm, expected one of mp4, gif/);
   });
 
+  it("refuses a path that names no file, and leaves nothing", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "old.gif"), "");
+    for (const name of ["new.gif/", "old.gif/", "new.png/"]) {
+      const write = () => exportToVideo(testClip(), `${folder}/${name}`);
+      await expectError(write, "output", /(new|old)\.(gif|png)\/: names a folder, expected a file name/);
+    }
+    await expectError(() => exportToVideo(testClip(), ""), "output", /path is empty, expected one such as/);
+    expect(await readdir(folder)).toEqual(["old.gif"]);
+  });
+
+  it("refuses more digits than a name may have", async () => {
+    for (const digits of [999, 999_999_999_999]) {
+      const path = join(await temporaryFolder(), `f%0${digits}d.png`);
+      await expectError(() => checkOutput(path), "output", /the name is too long/);
+    }
+  });
+
   it("looks at the path before it looks at the frames", async () => {
     const path = join(await temporaryFolder(), "missing", "clip.mp4");
     await expectError(() => exportToVideo([], path), "output", /folder .*missing does not exist/);

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -42,6 +42,20 @@ describe("writeFileAtomically", () => {
     await writeFileAtomically(join(folder, "link.mp4"), bytes);
     expect([...(await readFile(join(folder, "there", "real.mp4")))]).toEqual([1, 2, 3]);
     expect((await readdir(folder)).sort()).toEqual(["link.mp4", "there"]);
+  });
+
+  it("writes through a symbolic link to a file that is not there yet, or names the folder that is missing there", async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, "there"));
+    await symlink(join("there", "real.mp4"), join(folder, "link.mp4"));
+    await writeFileAtomically(join(folder, "link.mp4"), bytes);
+    expect([...(await readFile(join(folder, "there", "real.mp4")))]).toEqual([1, 2, 3]);
+    expect((await lstat(join(folder, "link.mp4"))).isSymbolicLink()).toBe(true);
+
+    await symlink(join("gone", "real.mp4"), join(folder, "astray.mp4"));
+    const write = () => writeFileAtomically(join(folder, "astray.mp4"), bytes);
+    await expectError(write, "output", /astray\.mp4: the folder .*gone does not exist; create it/);
+    expect((await lstat(join(folder, "astray.mp4"))).isSymbolicLink()).toBe(true);
   });
 
   it("names a missing folder, a folder in place of the file, a file in place of the folder", async () => {

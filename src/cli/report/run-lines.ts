@@ -33,12 +33,19 @@ function nameOf({ paths }: WrittenFiles): string {
 }
 
 /** Files of a numbering that goes on behind the frames that were written. */
-export function leftoverText(files: readonly string[], became: "keep" | "remove", numFrames: number): string {
-  const names =
-    files.length <= 3 ? files.join(", ") : `${files[0]} to ${files.at(-1)} (${countText(files.length, "file")})`;
-  if (became === "remove") return `removed what an earlier, longer run had left: ${names}`;
+export function leftoverText(files: readonly string[], numFrames: number): string {
   const verb = files.length === 1 ? "is" : "are";
-  return `${names} ${verb} not of this run, which wrote ${countText(numFrames, "frame")}; --clean removes such files`;
+  const wrote = `which wrote ${countText(numFrames, "frame")}`;
+  return `${someOf(files)} ${verb} not of this run, ${wrote}; --clean removes such files`;
+}
+
+export function removedText(files: readonly string[]): string {
+  return `removed what an earlier, longer run had left: ${someOf(files)}`;
+}
+
+function someOf(files: readonly string[]): string {
+  if (files.length <= 3) return files.join(", ");
+  return `${files[0]} to ${files.at(-1)} (${countText(files.length, "file")})`;
 }
 
 /** `--memory 8GB: --decode-chunk-size 2 was chosen`. */
