@@ -5,7 +5,7 @@
  * with one scale for all of it, however many products read it.
  *
  * NaN becomes some byte, and is gone. So numbers that are finite only where those they were made of are finite leave the network
- * beside each output: scales, means, sums of what attention gives. They cost next to nothing, and say nothing else.
+ * beside each output: scales and means, which cost next to nothing, and say nothing else.
  */
 import { addInt8Matrix, addOutput, type Edge, type Graph } from "../onnx/graph.ts";
 import * as ops from "../onnx/ops.ts";
@@ -24,6 +24,7 @@ const tracesTogether = 64;
 export function createCpuInt8Lowering(graph: Graph): Lowering {
   const exact = createCpuFp32Lowering(graph);
   const quantisedEdges = new Map<Edge, ops.QuantisedEdge>();
+  const attended = new Set<Edge>();
   const traces: Edge[] = [];
   const trace = (scalar: Edge) => {
     traces.push(scalar);
@@ -39,7 +40,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       const edge = stored(x, "last");
       const known = quantisedEdges.get(edge);
       if (known) return known;
-      const quantised = ops.dynamicQuantizeLinear(edge);
+      const { scale, ...others } = ops.dynamicQuantizeLinear(edge);
+      const quantised = { ...others, scale: attended.has(edge) ? unlessNotFinite(scale, edge) : scale };
       quantisedEdges.set(edge, quantised);
       trace(quantised.scale);
       return quantised;
@@ -56,10 +58,16 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
     const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
 
-    /** Where a query or a key overflows, attention gives NaN for its token. */
-    function traced(x: Value): Value {
-      const edge = stored(x, "last");
-      trace(ops.sumOfAll(edge));
+    /**
+     * Where a query or a key overflows, attention gives NaN for its token, and the scale becomes NaN. It is read at once: a sum beside
+     * the output would hold the numbers in memory until the end.
+     */
+    function unlessNotFinite(scale: Edge, numbers: Edge): Edge {
+      return ops.add(scale, ops.multiply(ops.sumOfAll(numbers), ops.scalar(graph, 0)));
+    }
+
+    function marked(x: Value): Value {
+      attended.add(stored(x, "last"));
       return x;
     }
 
@@ -105,8 +113,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
         return lastOf(x, ops.reshape(activation ? activate(normalised, activation) : normalised, x.shape));
       },
 
-      attention: (q, k, v, heads) => traced(fp32.attention(q, k, v, heads)),
-      attentionAcrossItems: (q, k, v, heads) => traced(fp32.attentionAcrossItems(q, k, v, heads)),
+      attention: (q, k, v, heads) => marked(fp32.attention(q, k, v, heads)),
+      attentionAcrossItems: (q, k, v, heads) => marked(fp32.attentionAcrossItems(q, k, v, heads)),
 
       outputPlanes(name, x) {
         // First, so that the order in which the network runs stays that of its own result.

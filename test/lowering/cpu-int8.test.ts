@@ -183,28 +183,33 @@ describe("what bytes hide is told beside the output:", () => {
     ],
     [
       "attention whose queries overflow",
-      ({ lowering, map }, value) => {
+      ({ w, lowering, map }, value) => {
         const tokens = lowering.reshape(map(changed(value)), [1, 48, 64]);
-        return lowering.reshape(lowering.attention(tokens, tokens, tokens, 2), [1, 6, 8, 64]);
+        const attended = lowering.attention(tokens, tokens, tokens, 2);
+        return lowering.reshape(lowering.linear(attended, w.tensor("to_out", [64, 64]), undefined), [1, 6, 8, 64]);
       },
       3e38,
     ],
   ])("%s", async (_, write, value) => {
     const { shape, build } = convolution(3, 1, [1, 1, 1, 1]);
-    const source = await weightsOf({ weight: wholeWeight(shape), bias: wholeValues([32]), norm: wholeValues([64]) });
-    const traces = async (value: number) => {
+    const others = { norm: wholeValues([64]), to_out: wholeWeight([64, 64]) };
+    const source = await weightsOf({ weight: wholeWeight(shape), bias: wholeValues([32]), ...others });
+    const isTraceFinite = async (value: number) => {
       const outputs = await evaluate(
         engine(),
         source,
         (bench) => {
-          bench.w.tensor("norm", [64]);
+          for (const [name, { shape }] of Object.entries(others)) bench.w.tensor(name, shape);
           return { y: build(bench, write(bench, value)) };
         },
         { createLowering: createCpuInt8Lowering },
       );
       return areFinite(outputs["y, trace"]!.data as Float32Array);
     };
-    expect({ finite: await traces(7), notFinite: await traces(value) }).toEqual({ finite: true, notFinite: false });
+    expect({ finite: await isTraceFinite(7), notFinite: await isTraceFinite(value) }).toEqual({
+      finite: true,
+      notFinite: false,
+    });
   });
 });
 
