@@ -8,7 +8,7 @@
  * - `invalid-checkpoint`: a checkpoint folder, its configuration or one of its tensors is not what the network needs
  * - `download`: the hub could not be reached, refused, or sent something else than it promised
  * - `unsupported`: understood, but not something this version or this device can do
- * - `not-finite`: numbers of a run became NaN or infinite, or a weight holds such; the message says where, and the likely cause
+ * - `not-finite`: numbers of a run became NaN or infinite; the message says where, and the likely cause
  * - `engine`: ONNX Runtime or its library reported a failure
  * - `out-of-memory`: the run does not fit in memory
  * - `output`: a file could not be written or read back

@@ -23,7 +23,7 @@ export function resolveDtype(dtype: (typeof dtypes)[number] = "auto"): Dtype {
   if (!dtypes.includes(dtype)) {
     throw new StillmotionError(
       "unsupported",
-      message`${inCall("fromPretrained")}${option("dtype")} is ${show(dtype)}, this version computes in ${dtypes.slice(1).join(" or ")}; weights stored as fp16 or bf16 are read as they are (see ${option("variant")})`,
+      message`${inCall("fromPretrained")}${option("dtype")} is ${show(dtype)}, this version computes in ${dtypes.slice(1).join(" or ")}; weights stored as fp16, bf16 or fp8 are read as they are (see ${option("variant")})`,
     );
   }
   return dtype === "auto" ? "fp32" : dtype;

@@ -66,7 +66,7 @@ export interface FromPretrainedOptions {
   readonly dtype?: "auto" | Dtype | undefined;
   /**
    * What the UNet's weights are in memory. `stored`: mapped from their files, and brought to fp32 each time that they are used
-   * where the files hold fp16 or bf16. `fp32`: all brought to fp32 at the start, for somewhat faster steps and twice the
+   * where the files hold fp16, bf16 or fp8. `fp32`: all brought to fp32 at the start, for somewhat faster steps and twice the
    * memory of fp16; the clip is the same. `int8`, with a scale for each output: half the memory of fp16, and another clip.
    * Default: `auto`, which is `stored` for dtype fp32; for dtype int8 it is always `int8`.
    */
@@ -282,8 +282,8 @@ export class StableVideoDiffusionPipeline {
    * Options take the names of the Python call in either spelling: `numFrames` or `num_frames`. Pictures, latents and options
    * are read before the call returns its promise: what is done with their memory after that changes nothing.
    *
-   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `output` when decoding finds no room for
-   *   what it sets aside, or `aborted`
+   * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `not-finite` when numbers become NaN or infinite,
+   *   `output` when decoding finds no room for what it sets aside, or `aborted`
    */
   async generate<Output extends OutputType = "images">(
     image: Image | readonly Image[],

@@ -143,7 +143,9 @@ it("refuses starting noise that is not there, or of another shape or number form
     "--latents has shape [1, 2, 4, 8, 8], expected [1, 2, 4, 16, 16]",
   );
   const bytes = { dtype: "uint8", shape: [1, 2, 4, 16, 16], data: new Uint8Array(2048) } as const;
-  expect(await refusal({ latents: bytes })).toContain("has latents of uint8, expected float32, float16 or bfloat16");
+  expect(await refusal({ latents: bytes })).toContain(
+    "has latents of uint8, expected float32, float16, bfloat16, float8_e4m3fn, float8_e5m2",
+  );
 });
 
 it("gives errors as events, and as text with a stack where that is asked for", async () => {

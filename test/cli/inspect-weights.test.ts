@@ -1,8 +1,10 @@
 /** What does `stillmotion inspect` say of a .safetensors file of weights? */
-import { writeFile } from "node:fs/promises";
+import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { float32ToFloat16 } from "../../src/half.ts";
 import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { readSafetensors } from "../../src/weights/safetensors-file.ts";
 import { checkpointCopy, editJson } from "../weights/checkpoint-copy.ts";
 import {
   asComfyUiSaves,
@@ -158,4 +160,69 @@ it("says that a file is half a download, or a pickle", async () => {
   expect((await stillmotionHere(["inspect", pickle])).stderr).toContain(
     "pickle weights (.bin, .ckpt, .pt) are not read",
   );
+});
+
+describe("--weights reads all numbers", () => {
+  const halves = (...values: number[]) => float32ToFloat16(Float32Array.from(values));
+  const up = "unet.conv_in.lora_B.weight";
+  const lora = (data: Uint16Array) => ({
+    "unet.conv_in.lora_A.weight": { dtype: "float16", shape: [2, 3], data: halves(1, 2, 3, 4, 5, 6) } as const,
+    [up]: { dtype: "float16", shape: [4, 2], data } as const,
+  });
+
+  it("and says which are not finite, with exit code 1", async () => {
+    const data = halves(1, 2, 3, 4, 5, Number.POSITIVE_INFINITY, Number.NaN, Number.NaN);
+    const path = await writeTensors(join(await scratchFolder(), "lora.safetensors"), lora(data));
+    expect((await stillmotionHere(["inspect", path])).code).toBe(0);
+    const { code, stdout } = await stillmotionHere(["inspect", path, "--weights"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      `${path}: 28 bytes in 2 tensors read, 1 tensor not finite:\n    ${up} holds 2 NaN and 1 infinite, the first at [2, 1]\n`,
+    );
+    const report = JSON.parse((await stillmotionHere(["inspect", path, "--weights", "--json"])).stdout);
+    expect(report.problems).toEqual([`${path}: ${up} holds 2 NaN and 1 infinite, the first at [2, 1]`]);
+    expect(report.weights).toMatchObject([
+      { tensors: 2, findings: [{ name: up, nan: 2, infinite: 1, first: [2, 1] }] },
+    ]);
+  });
+
+  it("of a sound file, whose oddities are no problems", async () => {
+    const path = join(await scratchFolder(), "any.safetensors");
+    const values = new Float32Array(3 * 1024 * 1024); // more than is read at once
+    values[values.length - 1] = 1e5;
+    await writeTensors(path, {
+      large: { dtype: "float32", shape: [3, 1024 * 1024], data: values },
+      zero: { dtype: "bfloat16", shape: [4], data: new Uint16Array(4) },
+      count: { dtype: "int64", shape: [1], data: BigInt64Array.of(5n) },
+    });
+    const { code, stdout } = await stillmotionHere(["inspect", path, "--weights"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("in 3 tensors read, every number is finite\n");
+    expect(stdout).toContain("  all zero, which may be meant:\n    zero\n");
+    expect(stdout).toContain("  too large for float16, where they would be infinite:\n    large, up to 1.00e+5\n");
+    expect(stdout).toContain("  not looked at: 1 tensor of I64\n");
+  });
+
+  it("of a checkpoint's folder, whichever of its files they lie in", async () => {
+    const folder = join(await scratchFolder(), "model");
+    await cp(join("test", "checkpoints", "three-levels-fp16"), folder, { recursive: true });
+    expect((await stillmotionHere(["inspect", folder, "--variant", "fp16", "--weights"])).code).toBe(0);
+    const shard = join(folder, "unet", "diffusion_pytorch_model.fp16-00002-of-00002.safetensors");
+    const { tensors } = await readSafetensors(shard);
+    const [name, tensor] = Object.entries(tensors).at(-1)!;
+    tensor.data[tensor.data.length - 1] = 0x7e00;
+    await writeTensors(shard, tensors);
+    const { code, stdout } = await stillmotionHere(["inspect", folder, "--variant", "fp16", "--weights"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      `    ${name} holds 1 NaN, the first at [${tensor.shape.map((size) => size - 1).join(", ")}]\n`,
+    );
+    expect(stdout).toContain("model.fp16.safetensors: ");
+  });
+
+  it("and is refused for what has none", async () => {
+    const { code, stderr } = await stillmotionHere(["inspect", "test/image/golden/palette.png", "--weights"]);
+    expect({ code, stderr }).toMatchObject({ code: expect.any(Number), stderr: expect.stringContaining("error: ") });
+    expect(code).not.toBe(0);
+  });
 });

@@ -326,7 +326,9 @@ describe("a checkpoint with something missing or broken", () => {
     const path = join(folder, "vae", diffusersFile);
     await writeFile(path, Buffer.concat([length, Buffer.from(header), Buffer.alloc(8)]));
     const error = await errorOf(folder);
-    expect(error.message).toBe(`${path}: a is stored as F64; stillmotion reads F32, F16, BF16, I64, I32, I8, U8, BOOL`);
+    expect(error.message).toBe(
+      `${path}: a is stored as F64; stillmotion reads F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I8, U8, BOOL`,
+    );
     expect(error.code).toBe("unsupported");
   });
 

@@ -149,7 +149,7 @@ describe("reading a header", () => {
   test("a format that graphs do not know is named when its data are wanted", () => {
     const bytes = safetensorsFile('{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}', 8);
     expect(() => decodeSafetensors(bytes, "latents.safetensors")).toThrow(
-      "latents.safetensors: a is stored as F64; stillmotion reads F32, F16, BF16, I64, I32, I8, U8, BOOL",
+      "latents.safetensors: a is stored as F64; stillmotion reads F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I8, U8, BOOL",
     );
   });
 });
