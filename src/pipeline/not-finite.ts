@@ -11,8 +11,8 @@ import type { Stage } from "./stages.ts";
 export interface Suspects {
   readonly checkpoint: Pick<Checkpoint, "folder" | "unet">;
   readonly settings: Pick<Settings, "maxGuidanceScale" | "noiseAugStrength">;
-  /** Whether the caller gave latents. */
-  readonly hasGivenLatents: boolean;
+  /** Whether the caller has given latents, or exchanged some since. */
+  hasGivenLatents: boolean;
 }
 
 type RunOptions = NonNullable<Parameters<Session["run"]>[1]>;

@@ -310,7 +310,7 @@ export class StableVideoDiffusionPipeline {
       suspects: {
         checkpoint: this.checkpoint,
         settings,
-        hasGivenLatents: latents !== undefined || onStep !== undefined,
+        hasGivenLatents: latents !== undefined,
       },
     };
     try {
@@ -480,6 +480,7 @@ export class StableVideoDiffusionPipeline {
         if (replaced) {
           const what = message`${inCall("generate")}${option("onStep")} returned latents after step ${done} of ${total}`;
           assertGivenFinite(what, replaced);
+          if (context.suspects) context.suspects.hasGivenLatents = true;
         }
         turn = await steps.next(replaced && copyTensor(replaced));
       }

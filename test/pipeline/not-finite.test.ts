@@ -186,6 +186,13 @@ describe("what a caller's latents lead to", () => {
     expect(steps).toEqual([1]);
   });
 
+  it("is not said of a caller who only looks at them", async () => {
+    const model = await damaged("unet", "conv_in.weight", "NaN");
+    const error = await run(model, { onStep: () => undefined }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "not-finite" });
+    expect(error.message).not.toContain("that were given");
+  });
+
   it("is refused where they are not finite, before the run and at their step", async () => {
     const latents = floatTensor([1, 3, 4, 8, 12]);
     latents.data[400] = Number.NaN;
