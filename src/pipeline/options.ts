@@ -27,11 +27,11 @@ export type OptionGroup = "clip" | "motion" | "sampling";
  * guidance, how many times as fast denoising is, and the clip's PSNR against the exact one.
  */
 export const prices = {
-  int8: "1.6 times as fast, 56 dB",
-  int8Weights: "61 dB",
+  int8: "1.2 times as fast, 55 dB",
+  int8Weights: "62 dB",
   cacheInterval: "1.4 times as fast with 3, 52 dB",
   guidanceInterval: "1.3 times as fast with 0.3,10, 41 dB",
-  numInferenceSteps: "2.0 times as fast with half of 25, 50 dB",
+  numInferenceSteps: "2.0 times as fast with half of 25, 51 dB",
 } as const;
 
 const presentations = z.registry<OptionPresentation>();
