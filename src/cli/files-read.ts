@@ -1,11 +1,12 @@
 /** Which files does a run read? None of them may be one that it writes, under whatever name. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileIdentity } from "../files/file-identity.ts";
 import { defaultCacheFolder, repositoryFolders } from "../hub/cache-folder.ts";
 import { findModel } from "../hub/model-name.ts";
 import { localPath } from "../image/read-source.ts";
 import type { FromPretrainedOptions } from "../pipeline/stable-video-diffusion.ts";
+import { isFile } from "../weights/not-a-checkpoint.ts";
 
 interface FileRead {
   readonly path: string;
@@ -65,11 +66,4 @@ async function filesBelow(path: string, depth = 1): Promise<string[]> {
   if (depth > deepestFolder) return [];
   const below = await Promise.all(names.map((name) => filesBelow(join(path, name), depth + 1)));
   return below.flat();
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  );
 }

@@ -2,7 +2,7 @@
 import { open, stat } from "node:fs/promises";
 import { Command } from "commander";
 import { StillmotionError } from "../errors.ts";
-import { noSuchPath } from "../hub/nearest-path.ts";
+import { exists, noSuchPath } from "../hub/nearest-path.ts";
 import { isLoraFolder } from "../weights/lora/find-lora.ts";
 import { exitCodes } from "./errors.ts";
 import { findModelFolder, mayBeHubModel } from "./models-resolve.ts";
@@ -65,13 +65,6 @@ async function pathOf(given: string, { variant, revision }: InspectFlags): Promi
   if (mayBeHubModel(given)) return findModelFolder(given, { variant, revision, localFilesOnly: true });
   if (/\.png$/i.test(given) || (await exists(given))) return given; // a clip's pictures are numbered
   throw new StillmotionError("invalid-checkpoint", await noSuchPath(given));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function inspect(path: string, { variant }: { variant?: string }): Promise<Inspection> {
