@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { createImage } from "../src/image/image.ts";
 import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../src/pipeline/stable-video-diffusion.ts";
 import type { FloatTensor } from "../src/tensor.ts";
-import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
 
 const { positionals, values } = parseArgs({

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { bytesText } from "../src/byte-sizes.ts";
 import type { Tensor } from "../src/tensor.ts";
-import { decodeSafetensors } from "../src/weights/safetensors.ts";
+import { decodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { type Measurement, relativeL2 } from "./measurement.ts";
 import { runForJson } from "./process.ts";
 import { seconds } from "./report.ts";

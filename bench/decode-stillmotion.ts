@@ -6,15 +6,15 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/node-engine.ts";
-import { createCpuFp32Lowering } from "../src/lowering/cpu-fp32.ts";
+import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
+import { createCpuFp32Lowering } from "../src/lowering/cpu/fp32.ts";
 import { decodeLatents } from "../src/pipeline/decode.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
 import { createSessions } from "../src/pipeline/sessions.ts";
 import type { StageContext } from "../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../src/tensor.ts";
-import { openCheckpoint } from "../src/weights/checkpoint.ts";
-import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
+import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
+import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
 
 const { positionals, values } = parseArgs({

@@ -3,12 +3,12 @@
  * evaluation: node bench/finite-stillmotion.ts [CHECKPOINT] [--frames N] [--width N] [--height N] [--runs N] [--dtype int8]
  */
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/node-engine.ts";
+import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
 import { areFinite } from "../src/finite.ts";
-import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/pipeline/dtypes.ts";
+import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/lowering/cpu/dtypes.ts";
 import { readNetworks, unetsOf } from "../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../src/tensor.ts";
-import { openCheckpoint } from "../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,12 +1,12 @@
 /** What is computed on? Inputs that both sides read from one file, always the same for one checkpoint and size. */
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadImage } from "../src/image/load-image.ts";
+import { loadImage } from "../src/node/image/load-image.ts";
 import { StableVideoDiffusionPipeline } from "../src/pipeline/stable-video-diffusion.ts";
 import { createGenerator } from "../src/random/generator.ts";
 import { randn } from "../src/random/randn.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../src/tensor.ts";
-import { encodeSafetensors } from "../src/weights/safetensors.ts";
+import { encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import type { BenchCheckpoint } from "./checkpoints.ts";
 import type { ClipSize } from "./options.ts";
 

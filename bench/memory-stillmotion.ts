@@ -7,11 +7,11 @@
  */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import type { StagePlan } from "../src/estimate/plan.ts";
 import { createImage } from "../src/image/image.ts";
-import type { StagePlan } from "../src/pipeline/plan.ts";
 import { StableVideoDiffusionPipeline } from "../src/pipeline/stable-video-diffusion.ts";
 import type { Stage } from "../src/pipeline/stages.ts";
-import { decodeSafetensors } from "../src/weights/safetensors.ts";
+import { decodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { peakResidentBytes, resetPeak } from "./peak-memory.ts";
 import { commonOptions, ownVersions } from "./self-measurement.ts";
 

@@ -6,14 +6,14 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/node-engine.ts";
-import type { WeightStorage } from "../src/lowering/parameter.ts";
-import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/pipeline/dtypes.ts";
+import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
+import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/lowering/cpu/dtypes.ts";
+import type { WeightStorage } from "../src/lowering/cpu/parameter.ts";
 import { withUnets } from "../src/pipeline/evaluate-unet.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
 import { createSessions } from "../src/pipeline/sessions.ts";
-import { openCheckpoint } from "../src/weights/checkpoint.ts";
-import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors.ts";
+import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
+import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: commonOptions });

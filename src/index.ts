@@ -1,18 +1,20 @@
 /** What does stillmotion export? The public API and nothing else. */
 export type { Engine, Model, Session } from "./engine/engine.ts";
 export { type ErrorCode, type Message, type NamedCall, type NamedOption, StillmotionError } from "./errors.ts";
+export type { Plan, StagePlan } from "./estimate/plan.ts";
 export { type Fit, type FitOptions, fitImage } from "./image/fit.ts";
 export { createImage, type Image } from "./image/image.ts";
-export { loadImage } from "./image/load-image.ts";
-export type { ColorProfile, LoadImageOptions } from "./image/open-picture.ts";
-export type { ImageSource } from "./image/read-source.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
+export type { Dtype } from "./lowering/cpu/dtypes.ts";
+export { loadImage } from "./node/image/load-image.ts";
+export type { ColorProfile, LoadImageOptions } from "./node/image/open-picture.ts";
+export type { ImageSource } from "./node/image/read-source.ts";
+export { type ExportOptions, exportToVideo } from "./node/video/export.ts";
+export { type ClipMetadata, readClipMetadata } from "./node/video/read-metadata.ts";
 export type { PreparedWeight, StoredWeight } from "./onnx/prepared.ts";
-export type { DenoiseStep } from "./pipeline/denoise.ts";
-export type { Dtype } from "./pipeline/dtypes.ts";
-export type { LoraSource } from "./pipeline/loras.ts";
-export { type GenerateSettings, generateDefaults } from "./pipeline/options.ts";
+export { type GenerateSettings, generateDefaults } from "./options/generate-options.ts";
+export type { LoraSource } from "./options/loras.ts";
 export {
   generateJsonSchema,
   type JsonSeed,
@@ -20,10 +22,10 @@ export {
   settingsFromJson,
   settingsOfClip,
   settingsToJson,
-} from "./pipeline/options-json.ts";
-export type { Plan, StagePlan } from "./pipeline/plan.ts";
-export type { Preset, PresetName } from "./pipeline/presets.ts";
-export type { OnStep, OutputType, PythonSpelling, Settings } from "./pipeline/resolve-settings.ts";
+} from "./options/options-json.ts";
+export type { Preset, PresetName } from "./options/presets.ts";
+export type { OnStep, OutputType, PythonSpelling, Settings } from "./options/resolve-settings.ts";
+export type { DenoiseStep } from "./pipeline/denoise.ts";
 export type { Offload } from "./pipeline/sessions.ts";
 export {
   type FromPretrainedOptions,
@@ -34,6 +36,4 @@ export {
 export type { ProgressEvent, Stage } from "./pipeline/stages.ts";
 export type { DataType, FloatTensor, Tensor, TensorData } from "./tensor.ts";
 export type { ClipData } from "./video/clip.ts";
-export { type ExportOptions, exportToVideo } from "./video/export.ts";
-export { type ClipMetadata, readClipMetadata } from "./video/read-metadata.ts";
 export type { Checkpoint, Component, JsonObject, WeightEntry } from "./weights/types.ts";

@@ -1,8 +1,8 @@
 /** How does an error reach the person at the command line? In their words (flags, not option names), with an exit code. */
 import { CommanderError } from "commander";
 import { type Message, messageText, StillmotionError } from "../errors.ts";
-import { loadFlagOf } from "./load-flags.ts";
-import { settingFlagOf } from "./setting-flags.ts";
+import { loadFlagOf } from "./run/load-flags.ts";
+import { settingFlagOf } from "./run/setting-flags.ts";
 
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
 

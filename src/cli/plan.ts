@@ -2,16 +2,16 @@
 import { Command, type OptionValues } from "commander";
 import { bytesText } from "../byte-sizes.ts";
 import { scratchInMemoryBytes } from "../engine/engine.ts";
-import { temporaryFolder } from "../engine/scratch.ts";
-import { freeSpaceBytes } from "../files/free-space.ts";
-import type { Plan } from "../pipeline/plan.ts";
-import type { Settings } from "../pipeline/resolve-settings.ts";
+import type { Plan } from "../estimate/plan.ts";
+import { freeSpaceBytes } from "../node/files/free-space.ts";
+import { temporaryFolder } from "../node/scratch.ts";
+import type { Settings } from "../options/resolve-settings.ts";
 import { textWithFlags } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { type OpenedRun, openRun } from "./open-run.ts";
 import { chosenText, planLine } from "./report/run-lines.ts";
-import { collect, runFromFlags, withRunFlags } from "./run-flags.ts";
-import { flagsOfSettings } from "./setting-flags.ts";
+import { type OpenedRun, openRun } from "./run/open-run.ts";
+import { collect, runFromFlags, withRunFlags } from "./run/run-flags.ts";
+import { flagsOfSettings } from "./run/setting-flags.ts";
 import { printJson, printLine } from "./terminal.ts";
 import { secondsText } from "./units.ts";
 

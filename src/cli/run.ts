@@ -1,10 +1,10 @@
 /** What does one call of the command do? Finds the command, runs it, and turns whatever happens into an exit code. */
 import { Command, CommanderError } from "commander";
-import { doctorCommand } from "./doctor.ts";
+import { doctorCommand } from "./doctor/doctor.ts";
 import { errorFields, errorText, exitCodeOf, exitCodes } from "./errors.ts";
-import { generateCommand } from "./generate.ts";
-import { inspectCommand } from "./inspect.ts";
-import { modelsCommand } from "./models.ts";
+import { generateCommand } from "./generate/generate.ts";
+import { inspectCommand } from "./inspect/inspect.ts";
+import { modelsCommand } from "./models/models.ts";
 import { packageVersion } from "./package-files.ts";
 import { planCommand } from "./plan.ts";
 import { lostResult, printJson, printLine, printText } from "./terminal.ts";

@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { devNull } from "node:os";
 import { isatty } from "node:tty";
 import { styleText } from "node:util";
-import { integerToJson } from "../json-integers.ts";
+import { integerToJson } from "../json/json-integers.ts";
 
 export type Output = NodeJS.WriteStream;
 

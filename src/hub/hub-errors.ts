@@ -1,6 +1,6 @@
 /** What does it mean when the hub refuses, and what can be done? One sentence for each case. */
 import { type Message, message, option, StillmotionError } from "../errors.ts";
-import { printable } from "../weights/printable.ts";
+import { printable } from "../printable.ts";
 
 /** Where the person is sent for licences and tokens. */
 const website = "https://huggingface.co";

@@ -1,6 +1,6 @@
 /** How is one request made to the hub? Redirects are followed by hand, so that the token and the encryption stay where they belong. */
 import { message, option, StillmotionError, throwIfAborted } from "../errors.ts";
-import { printable } from "../weights/printable.ts";
+import { printable } from "../printable.ts";
 import { hubError, TransientHubError } from "./hub-errors.ts";
 
 /** How the hub is reached. */

@@ -1,7 +1,7 @@
 /** Which files does a repository have at a revision, how long are they and what are their checksums? */
 import { z } from "zod";
-import { parseJsonObject } from "../weights/json-reader.ts";
-import { printable } from "../weights/printable.ts";
+import { parseJsonObject } from "../json/json-reader.ts";
+import { printable } from "../printable.ts";
 import { hubError, statusError, TransientHubError } from "./hub-errors.ts";
 import { connectionError, type HubAccess, requestFromHub, withRetries } from "./hub-request.ts";
 import type { HubModel } from "./model-name.ts";

@@ -1,9 +1,9 @@
 /** What does the name of a model stand for: a folder or file here, or a repository on the hub? */
 import { type Message, message, option, StillmotionError } from "../errors.ts";
-import { assertPlainFileName } from "../weights/file-names.ts";
-import { escaped } from "../weights/printable.ts";
+import { exists, noSuchPath } from "../node/hub/nearest-path.ts";
+import { escaped } from "../printable.ts";
+import { assertPlainFileName } from "../weights/names/file-names.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
-import { exists, noSuchPath } from "./nearest-path.ts";
 
 /** A model on the hub. */
 export interface HubModel {

@@ -1,9 +1,9 @@
 /** Which of a repository's files does a run need? The configurations, and the weights of one variant in one form. */
 import { type Message, message, StillmotionError } from "../errors.ts";
-import { assertPlainFileName } from "../weights/file-names.ts";
-import { printable } from "../weights/printable.ts";
+import { printable } from "../printable.ts";
+import { assertPlainFileName } from "../weights/names/file-names.ts";
+import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "../weights/names/weights-files.ts";
 import type { Component, JsonObject } from "../weights/types.ts";
-import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "../weights/weights-files.ts";
 
 const components = Object.keys(weightsNamings) as Component["name"][];
 

@@ -3,12 +3,12 @@ import type { Engine } from "../engine/engine.ts";
 import type { Image } from "../image/image.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { loadedInTurn, memoryOf } from "../onnx/memory.ts";
+import type { Settings } from "../options/resolve-settings.ts";
+import { scratchBytes } from "../streaming/clip-maps.ts";
+import { runSegments } from "../streaming/run-segments.ts";
+import { workspaceSize } from "../streaming/segment-workspace.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
-import { scratchBytes } from "./clip-maps.ts";
 import { latentSize, type Networks } from "./networks.ts";
-import type { Settings } from "./resolve-settings.ts";
-import { runSegments } from "./run-segments.ts";
-import { workspaceSize } from "./segment-workspace.ts";
 import { withWorkspace } from "./shared-workspace.ts";
 import { type ProgressEvent, type StageContext, withSession } from "./stages.ts";
 

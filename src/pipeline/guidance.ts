@@ -1,7 +1,7 @@
 /** How strongly does each frame follow the picture? Classifier-free guidance with a scale that rises over the frames. */
 import { inCall, message, option, StillmotionError } from "../errors.ts";
+import type { Settings } from "../options/resolve-settings.ts";
 import { linspace } from "../schedulers/training-sigmas.ts";
-import type { Settings } from "./resolve-settings.ts";
 
 /** What guidance tells apart: with the picture, and where it acts also without. */
 export interface Halves<T> {

@@ -13,9 +13,9 @@ import {
 import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import { areFew, optimiseIfSmall } from "../onnx/optimised.ts";
+import type { Settings } from "../options/resolve-settings.ts";
+import { segmentsForClip } from "../streaming/segment-windows.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
-import type { Settings } from "./resolve-settings.ts";
-import { segmentsForClip } from "./segment-windows.ts";
 import type { Stage } from "./stages.ts";
 
 export type Networks = ReturnType<typeof readNetworks>;

@@ -2,9 +2,9 @@
 import type { Session } from "../engine/engine.ts";
 import { inCall, type Message, message, messageText, option, StillmotionError } from "../errors.ts";
 import { areFinite } from "../finite.ts";
+import type { Settings } from "../options/resolve-settings.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Checkpoint } from "../weights/types.ts";
-import type { Settings } from "./resolve-settings.ts";
 import type { Stage } from "./stages.ts";
 
 /** What may be the cause in a run. */

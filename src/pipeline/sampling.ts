@@ -1,10 +1,11 @@
 /** What does denoising go by? Sampler, noise levels and guidance, as the settings and the checkpoint have them. */
+
+import type { Settings } from "../options/resolve-settings.ts";
 import { eulerDiscreteConfig, schedule } from "../schedulers/euler-discrete.ts";
 import { samplers } from "../schedulers/samplers.ts";
 import type { JsonObject } from "../weights/types.ts";
 import type { DenoiseJob } from "./denoise.ts";
 import { assertGuidesSome, scalesOf } from "./guidance.ts";
-import type { Settings } from "./resolve-settings.ts";
 
 export type Sampling = Pick<
   DenoiseJob,

@@ -1,26 +1,13 @@
 /** How does a picture become a clip? The pipeline: encode the picture, denoise, decode. */
 import type { Engine } from "../engine/engine.ts";
 import { inCall, message, option, StillmotionError, throwIfAborted, untilAborted, workFor } from "../errors.ts";
-import type { ResolveModelOptions } from "../hub/resolve-model.ts";
+import { calibrate, type Speeds } from "../estimate/calibrate.ts";
+import { countEvaluations } from "../estimate/count-evaluations.ts";
+import { peakMemory, type Run } from "../estimate/memory.ts";
+import { type Plan, planRun } from "../estimate/plan.ts";
+import { assertFitsInMemory, fittingSettings, type Room, roomFor, whereMemoryRanOut } from "../estimate/room.ts";
+import { type SmallerNetworks, suggestion } from "../estimate/suggestion.ts";
 import { checkImage, type Image } from "../image/image.ts";
-import type { WeightStorage } from "../lowering/parameter.ts";
-import { kindsOfWork } from "../onnx/work.ts";
-import { eulerDiscreteConfig } from "../schedulers/euler-discrete.ts";
-import { copyTensor, type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
-import { withLoras } from "../weights/lora/place-lora.ts";
-import type { Checkpoint } from "../weights/types.ts";
-import { calibrate, type Speeds } from "./calibrate.ts";
-import {
-  addedTimeIds,
-  conditionImages,
-  embedImages,
-  encodeImages,
-  type PictureInputs,
-  readPictures,
-} from "./conditioning.ts";
-import { countEvaluations } from "./count-evaluations.ts";
-import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
-import { denoise } from "./denoise.ts";
 import {
   type Dtype,
   lowering,
@@ -29,17 +16,14 @@ import {
   smallUnetLowering,
   unetLowering,
   type weightStorages,
-} from "./dtypes.ts";
-import { evaluateUnet, withUnets } from "./evaluate-unet.ts";
-import { copyLoras, type LoraSource, lorasGiven, readLoras } from "./loras.ts";
-import { peakMemory, type Run } from "./memory.ts";
-import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
-import { noiseSource } from "./noise.ts";
-import { assertGivenFinite, assertLatentsFinite } from "./not-finite.ts";
-import type { GenerateSettings } from "./options.ts";
-import { show } from "./parse-settings.ts";
-import { type Plan, planRun } from "./plan.ts";
-import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "./presets.ts";
+} from "../lowering/cpu/dtypes.ts";
+import type { WeightStorage } from "../lowering/cpu/parameter.ts";
+import type { ResolveModelOptions } from "../node/hub/resolve-model.ts";
+import { kindsOfWork } from "../onnx/work.ts";
+import type { GenerateSettings } from "../options/generate-options.ts";
+import { copyLoras, type LoraSource, lorasGiven, readLoras } from "../options/loras.ts";
+import { show } from "../options/parse-settings.ts";
+import { farFromTraining, type Preset, type PresetName, presetNames, presetOf } from "../options/presets.ts";
 import {
   type OnStep,
   type OutputType,
@@ -47,12 +31,28 @@ import {
   type ResolvedOptions,
   resolveSettings,
   type Settings,
-} from "./resolve-settings.ts";
-import { assertFitsInMemory, fittingSettings, type Room, roomFor, whereMemoryRanOut } from "./room.ts";
+} from "../options/resolve-settings.ts";
+import { eulerDiscreteConfig } from "../schedulers/euler-discrete.ts";
+import { copyTensor, type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
+import { withLoras } from "../weights/lora/place-lora.ts";
+import type { Checkpoint } from "../weights/types.ts";
+import {
+  addedTimeIds,
+  conditionImages,
+  embedImages,
+  encodeImages,
+  type PictureInputs,
+  readPictures,
+} from "./conditioning.ts";
+import { assertScratchFits, decodeLatents, toImages } from "./decode.ts";
+import { denoise } from "./denoise.ts";
+import { evaluateUnet, withUnets } from "./evaluate-unet.ts";
+import { latentSize, type Networks, readNetworks, unetsOf } from "./networks.ts";
+import { noiseSource } from "./noise.ts";
+import { assertGivenFinite, assertLatentsFinite } from "./not-finite.ts";
 import { samplingOf } from "./sampling.ts";
 import { createSessions, type Offload, offloads, type Sessions } from "./sessions.ts";
 import type { ProgressEvent, StageContext } from "./stages.ts";
-import { type SmallerNetworks, suggestion } from "./suggestion.ts";
 
 /** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
 export interface FromPretrainedOptions {
@@ -246,9 +246,9 @@ export class StableVideoDiffusionPipeline {
     resolveWeightStorage(weightStorage, resolveDtype(dtype));
     const hubOptions = { ...hub };
     const loraSources = copyLoras(loras);
-    const { openCheckpoint } = await import("../weights/checkpoint.ts");
-    const { createNodeEngine } = await import("../engine/node-engine.ts");
-    const { resolveModel } = await import("../hub/resolve-model.ts");
+    const { openCheckpoint } = await import("../weights/checkpoint/checkpoint.ts");
+    const { createNodeEngine } = await import("../engine/ort/ort-engine.ts");
+    const { resolveModel } = await import("../node/hub/resolve-model.ts");
     const { openUnetFile } = await import("../weights/single-file/unet-file.ts");
     // What can be wrong here comes before what may have to be downloaded.
     const unetGiven = message`${inCall("fromPretrained")}${option("unet")}`;

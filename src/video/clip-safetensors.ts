@@ -1,7 +1,7 @@
 /** How is a clip kept without any loss? As tensors, for programs that go on working with it. */
 import { StillmotionError } from "../errors.ts";
 import { type FloatTensor, floatTensor, sameShape, type Tensor } from "../tensor.ts";
-import { encodeSafetensors } from "../weights/safetensors.ts";
+import { encodeSafetensors } from "../weights/safetensors/safetensors.ts";
 import { type ClipData, clipSize, type EncodeOptions } from "./clip.ts";
 import { checkedFps } from "./frame-rate.ts";
 import { settingsToText } from "./metadata.ts";

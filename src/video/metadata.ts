@@ -1,6 +1,6 @@
 /** How do settings travel inside a file? As one line of JSON in ASCII, the same in every format. */
 import { message, option, StillmotionError } from "../errors.ts";
-import { integerToJson } from "../json-integers.ts";
+import { integerToJson } from "../json/json-integers.ts";
 
 /** What stillmotion stores in a file. */
 export interface StoredSettings {

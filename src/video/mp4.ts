@@ -51,7 +51,7 @@ export async function encodeMp4(frames: readonly Image[], options: EncodeMp4Opti
   const { signal } = options;
   throwIfAborted(signal);
 
-  const encode = options.encoder ?? (await import("./h264-wasm.ts")).encodeH264Wasm;
+  const encode = options.encoder ?? (await import("../node/video/h264-wasm.ts")).encodeH264Wasm;
   const keyFrameInterval = Math.max(1, Math.round(keyFrameSeconds * fps));
   const settings = { width, height, fps, quality, keyFrameInterval, signal };
   const stream = await encode(yuvFrames(frames), settings);

@@ -1,7 +1,7 @@
 /** Which tensor does a layer read? A view is a path into one component's weights, so the module path is the tensor's name. */
 import { StillmotionError } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { bytesPerElement, elementCount, floatingPoint, sameShape } from "../tensor.ts";
-import { printable } from "./printable.ts";
 import type { Component, LowRankProduct, WeightEntry } from "./types.ts";
 
 /** A tensor, or rows of one, that stays in its file. A lowering that reads it must add its `additions`. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Contestant, contest, largestDifference } from "../../bench/contest.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
-import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 
 let folder = "";
 beforeAll(async () => {

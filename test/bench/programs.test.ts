@@ -6,12 +6,12 @@ import { type BenchCheckpoint, benchCheckpoint } from "../../bench/checkpoints.t
 import { clipInputs, decodeInputs, heldOutPhotos, unetInputs } from "../../bench/inputs.ts";
 import type { Measurement } from "../../bench/measurement.ts";
 import { runForJson } from "../../bench/process.ts";
-import { loadImage } from "../../src/image/load-image.ts";
+import { loadImage } from "../../src/node/image/load-image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
-import { decodeSafetensors } from "../../src/weights/safetensors.ts";
+import { decodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 
 const size = { frames: 2, width: 32, height: 32 };
 let folder = "";

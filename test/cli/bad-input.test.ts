@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 import { checkpoint, jsonLines, picture, scratchFolder, small, stillmotion, stillmotionHere } from "./command.ts";
 
 const usage = 2;

@@ -3,9 +3,9 @@ import { copyFile, mkdir, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, it, vi } from "vitest";
 import { flagOf, textWithFlags } from "../../src/cli/errors.ts";
-import type { modelFlags, pictureFlags } from "../../src/cli/load-flags.ts";
+import type { modelFlags, pictureFlags } from "../../src/cli/run/load-flags.ts";
 import { inCall, message, option } from "../../src/errors.ts";
-import { generateSchema } from "../../src/pipeline/options.ts";
+import { generateSchema } from "../../src/options/generate-options.ts";
 import { checkpoint, jsonLines, picture, scratchFolder, small, stillmotionHere } from "./command.ts";
 
 type LoadOption = keyof typeof modelFlags | keyof typeof pictureFlags;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
-import { generateSchema, type OptionName, presentationOf } from "../../src/pipeline/options.ts";
+import { generateSchema, type OptionName, presentationOf } from "../../src/options/generate-options.ts";
 import { start, stillmotion, stillmotionHere } from "./command.ts";
 
 it.each([["--help"], ["generate --help"], ["inspect --help"], ["doctor --help"], ["plan --help"]])(

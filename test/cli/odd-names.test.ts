@@ -2,8 +2,8 @@
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readClipMetadata } from "../../src/video/read-metadata.ts";
-import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { readClipMetadata } from "../../src/node/video/read-metadata.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 import { checkpoint, jsonLines, picture, scratchFolder, small, stillmotion, stillmotionHere } from "./command.ts";
 
 const isWindows = process.platform === "win32";

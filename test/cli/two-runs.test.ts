@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { reserveOutputs } from "../../src/cli/reserve-outputs.ts";
-import { readClipMetadata } from "../../src/video/read-metadata.ts";
+import { reserveOutputs } from "../../src/cli/generate/reserve-outputs.ts";
+import { readClipMetadata } from "../../src/node/video/read-metadata.ts";
 import { checkpoint, picture, scratchFolder, small, start, stillmotion, stillmotionHere } from "./command.ts";
 
 const long = [

@@ -2,12 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bytesText } from "../../src/byte-sizes.ts";
-import { chooseFit } from "../../src/cli/choose-fit.ts";
-import { outputPaths } from "../../src/cli/outputs.ts";
-import { readLatents } from "../../src/cli/read-latents.ts";
-import { settingFlags, settingsFromFlags } from "../../src/cli/setting-flags.ts";
+import { chooseFit } from "../../src/cli/generate/choose-fit.ts";
+import { outputPaths } from "../../src/cli/generate/outputs.ts";
+import { readLatents } from "../../src/cli/run/read-latents.ts";
+import { settingFlags, settingsFromFlags } from "../../src/cli/run/setting-flags.ts";
 import { secondsText } from "../../src/cli/units.ts";
-import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 import { scratchFolder } from "./command.ts";
 
 describe("settingsFromFlags", () => {

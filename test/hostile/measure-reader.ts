@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { getHeapStatistics } from "node:v8";
 import { StillmotionError } from "../../src/errors.ts";
-import { parseSafetensorsHeader } from "../../src/weights/safetensors-header.ts";
+import { parseSafetensorsHeader } from "../../src/weights/safetensors/safetensors-header.ts";
 
 const collect = globalThis.gc!;
 const [path, reads] = process.argv.slice(2) as [string, string];

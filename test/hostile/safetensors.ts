@@ -1,5 +1,5 @@
 /** Which .safetensors files are hostile or broken? By name, with what the reader must say. */
-import { encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 
 export interface HostileFile {
   readonly bytes: Uint8Array;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { findModel } from "../../src/hub/model-name.ts";
-import { messageOf } from "./scene.ts";
+import { messageOf } from "../node/hub/scene.ts";
 
 it.each([
   ["svd", "stabilityai/stable-video-diffusion-img2vid", "main"],

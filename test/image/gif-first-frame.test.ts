@@ -1,7 +1,7 @@
 import sharp from "sharp";
 import { expect, test } from "vitest";
 import { gifFirstFrame } from "../../src/image/gif-first-frame.ts";
-import { loadImage } from "../../src/image/load-image.ts";
+import { loadImage } from "../../src/node/image/load-image.ts";
 
 /** Two frames of 2x2 pixels after a comment; colour 0 is red and marked as transparent, colour 1 is blue. */
 const twoFrames = Uint8Array.from([

@@ -1,6 +1,6 @@
 /** Where is a network cut, what travels between its segments, and what cannot be cut? */
 import { expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { Lowering, Value } from "../../src/lowering/lowering.ts";
 import { segmentsOf } from "../../src/lowering/segments.ts";
 import { elementCount } from "../../src/tensor.ts";

@@ -1,15 +1,15 @@
 /** What does the UNet read that is computed once a clip, and which tensors is it computed from? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import { unetPart } from "../../src/models/conditioning.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import type { Checkpoint } from "../../src/weights/types.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { published } from "../support/published.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Session } from "../../src/engine/engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { shallowPart } from "../../src/models/deep-cache-unet.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
 import { unetConfig } from "../../src/models/unet.ts";
@@ -11,7 +11,7 @@ import { readNetworks } from "../../src/pipeline/networks.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 
 const engine = testEngine();

@@ -1,11 +1,11 @@
 /** Does each whole network give what the reference gives, for every test checkpoint? */
 import { join } from "node:path";
 import { describe, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, items, permuted, readGolden } from "../support/golden.ts";
 import { clipOf, runNetwork, runUnet, unetCall } from "../support/unet-call.ts";

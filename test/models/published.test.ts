@@ -1,12 +1,12 @@
 /** Do the networks fit the published checkpoints: every tensor used, every shape as expected? Names and shapes only. */
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import type { CreateLowering } from "../../src/models/network.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
-import { workspaceSize } from "../../src/pipeline/segment-workspace.ts";
+import { workspaceSize } from "../../src/streaming/segment-workspace.ts";
 import { published } from "../support/published.ts";
 
 function operatorCounts(graph: Graph): Record<string, number> {

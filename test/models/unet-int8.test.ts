@@ -1,12 +1,12 @@
 /** How far is the UNet in int8 from the reference's, for every test checkpoint and with a LoRA? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
-import { readLoras } from "../../src/pipeline/loras.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
+import { readLoras } from "../../src/options/loras.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { type Golden, readGolden } from "../support/golden.ts";

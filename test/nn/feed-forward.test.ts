@@ -1,6 +1,6 @@
 /** Does a feed-forward layer in pieces give what it gives in one, and take less memory? */
 import { expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { feedForward } from "../../src/nn/feed-forward.ts";
 import { createGraph } from "../../src/onnx/graph.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";

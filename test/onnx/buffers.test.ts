@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { neighbouringPixels } from "../../src/lowering/im2col.ts";
+import { neighbouringPixels } from "../../src/lowering/cpu/im2col.ts";
 import { peakBufferBytes } from "../../src/onnx/buffers.ts";
 import { addConstant, addInput, addOutput, createGraph, type Edge } from "../../src/onnx/graph.ts";
 import * as ops from "../../src/onnx/ops.ts";

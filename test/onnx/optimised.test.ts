@@ -1,12 +1,12 @@
 /** Which graphs may a session change to what is faster on its processor, and are their results the same? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import type { CreateLowering } from "../../src/models/network.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { published } from "../support/published.ts";
 import { runNetwork } from "../support/unet-call.ts";

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
-import { createCpuInt8Lowering } from "../../src/lowering/cpu-int8.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import {
   addExternal,
   addInput,
@@ -19,7 +19,7 @@ import { serialise } from "../../src/onnx/serialise.ts";
 import { splitGraph } from "../../src/onnx/split-graph.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { floatTensor, type Tensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { readGolden } from "../support/golden.ts";
 import { runNetwork, unetCall } from "../support/unet-call.ts";

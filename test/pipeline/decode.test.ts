@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/node-engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { type DecodeSettings, decodeLatents, toImages } from "../../src/pipeline/decode.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { readImageDecoder, writeTensors } from "../weights/single-file/layouts.ts";
 

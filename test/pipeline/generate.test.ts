@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
 
 const folder = join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32");

@@ -1,7 +1,7 @@
 /** What of the picture do other arithmetic and other forms of the weights cost, with trained weights: the built-in checkpoint's clip? */
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { loadImage } from "../../src/image/load-image.ts";
+import { loadImage } from "../../src/node/image/load-image.ts";
 import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 
 const small = { seed: 42, width: 96, height: 64, numFrames: 4, numInferenceSteps: 4 };

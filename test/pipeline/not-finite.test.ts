@@ -3,7 +3,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
 import { floatsOf } from "../../src/floats.ts";
 import {
   type FromPretrainedOptions,
@@ -11,8 +11,8 @@ import {
   StableVideoDiffusionPipeline,
 } from "../../src/pipeline/stable-video-diffusion.ts";
 import { floatTensor, type Tensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
-import { readSafetensors } from "../../src/weights/safetensors-file.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
+import { readSafetensors } from "../../src/weights/safetensors/safetensors-file.ts";
 import { scratchFolder } from "../cli/command.ts";
 import { picture } from "../support/picture.ts";
 import { mapped, writeTensors } from "../weights/single-file/layouts.ts";

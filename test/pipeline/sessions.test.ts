@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 

@@ -1,8 +1,8 @@
 /** How does a test run a layer or a block by itself? As a small network of its own, on the real engine. */
 import { afterAll, beforeAll } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/node-engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { Lowering, Value } from "../../src/lowering/lowering.ts";
 import { type CreateLowering, type Network, writeNetwork } from "../../src/models/network.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";

@@ -3,8 +3,8 @@ import { basename, dirname, join } from "node:path";
 import { expect } from "vitest";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../../src/half.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../src/tensor.ts";
-import { readSafetensors, readSafetensorsHeader } from "../../src/weights/safetensors-file.ts";
-import { dataTypeOf } from "../../src/weights/safetensors-header.ts";
+import { readSafetensors, readSafetensorsHeader } from "../../src/weights/safetensors/safetensors-file.ts";
+import { dataTypeOf } from "../../src/weights/safetensors/safetensors-header.ts";
 import type { WeightEntry } from "../../src/weights/types.ts";
 
 /** What is allowed between a value and the reference's: relative to the largest expected magnitude, plus absolute. */

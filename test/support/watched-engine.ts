@@ -1,6 +1,6 @@
 /** What does a pipeline ask of its engine? The real engine, with a record of what was loaded, run and released. */
 import type { Engine, Session } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/node-engine.ts";
+import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
 import type { Tensor } from "../../src/tensor.ts";
 
 interface WatchedRun {

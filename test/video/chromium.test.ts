@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Image } from "../../src/image/image.ts";
-import { encodeGif } from "../../src/video/gif.ts";
+import { encodeGif } from "../../src/node/video/gif.ts";
+import { encodeWebp } from "../../src/node/video/webp.ts";
 import { encodeMp4 } from "../../src/video/mp4.ts";
-import { encodeWebp } from "../../src/video/webp.ts";
 import { hasProgram, temporaryFolder } from "./test-clip.ts";
 
 const patchSize = 32;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { floatTensor } from "../../src/tensor.ts";
 import { encodeClipSafetensors } from "../../src/video/clip-safetensors.ts";
-import { decodeSafetensors } from "../../src/weights/safetensors.ts";
+import { decodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 import { expectError, testClip } from "./test-clip.ts";
 
 const frames = testClip({ width: 16, height: 8, frames: 2 });

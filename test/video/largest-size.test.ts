@@ -1,9 +1,9 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { exportToVideo } from "../../src/node/video/export.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { clipFormats } from "../../src/video/clip.ts";
-import { exportToVideo } from "../../src/video/export.ts";
 import { largestClipBytes } from "../../src/video/largest-size.ts";
 import { temporaryFolder } from "./test-clip.ts";
 

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { decodeSafetensors, encodeSafetensors } from "../../src/weights/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/weights/safetensors/safetensors.ts";
 import type { Tensors } from "./single-file/layouts.ts";
 
 export const original = join(import.meta.dirname, "../checkpoints/two-levels-fp32");

@@ -1,6 +1,6 @@
 /** Is every tensor read by its path, with its shape, exactly as the network says? */
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { writeNetwork } from "../../src/models/network.ts";
 import { conv2d } from "../../src/nn/convolution.ts";
 import { linear } from "../../src/nn/linear.ts";

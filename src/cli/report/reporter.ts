@@ -1,6 +1,6 @@
 /** Who hears of a run? A person at a terminal, a log, a program that reads events, or nobody. */
 import type { StillmotionError } from "../../errors.ts";
-import type { Settings } from "../../pipeline/resolve-settings.ts";
+import type { Settings } from "../../options/resolve-settings.ts";
 import { canRedraw } from "../terminal.ts";
 import { jsonReporter } from "./json.ts";
 import { logReporter } from "./log.ts";

@@ -1,7 +1,7 @@
 /** Which sentences does a run say to people, on a terminal and in a log alike? */
 import { bytesText } from "../../byte-sizes.ts";
-import type { Settings } from "../../pipeline/resolve-settings.ts";
-import { flagsOfSettings } from "../setting-flags.ts";
+import type { Settings } from "../../options/resolve-settings.ts";
+import { flagsOfSettings } from "../run/setting-flags.ts";
 import { countText, secondsText } from "../units.ts";
 import type { RunPlan, RunResult, WrittenFiles } from "./reporter.ts";
 

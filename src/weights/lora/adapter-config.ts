@@ -1,6 +1,6 @@
 /** What does a configuration say of a LoRA's scale? PEFT's `LoraConfig`, from `adapter_config.json` or a file's metadata. */
 import { StillmotionError } from "../../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../printable.ts";
 import type { JsonObject } from "../types.ts";
 import { type LayerPatterns, layerPatterns } from "./layer-patterns.ts";
 

@@ -1,8 +1,8 @@
 /** Is a file a LoRA that can be read? Judged by its header alone, with a message for what it is instead. */
 import { type Message, message, option, StillmotionError } from "../../errors.ts";
+import { printable } from "../../printable.ts";
 import { floatingPoint } from "../../tensor.ts";
-import { printable } from "../printable.ts";
-import { dataTypeOf, type SafetensorsHeader } from "../safetensors-header.ts";
+import { dataTypeOf, type SafetensorsHeader } from "../safetensors/safetensors-header.ts";
 import { type GroupedTensors, groupTensors, hasPair, type LayerTensors } from "./group-tensors.ts";
 import { looksLike } from "./looks-like.ts";
 import { maxLoraBytes } from "./lora.ts";

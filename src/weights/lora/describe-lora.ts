@@ -1,6 +1,6 @@
 /** What is a LoRA file, for a person who asks? Told from its header, without a model to hold it against. */
 import { StillmotionError } from "../../errors.ts";
-import type { SafetensorsHeader } from "../safetensors-header.ts";
+import type { SafetensorsHeader } from "../safetensors/safetensors-header.ts";
 import { groupTensors, hasPair } from "./group-tensors.ts";
 import { looksLike } from "./looks-like.ts";
 import { type ConfigBeside, outlineOf } from "./parse-lora.ts";

@@ -1,5 +1,5 @@
 /** What does a file's own metadata say of its scale? diffusers, trainers of the PEFT family and kohya's scripts each in their way. */
-import { parseJsonObject } from "../json-reader.ts";
+import { parseJsonObject } from "../../json/json-reader.ts";
 import type { JsonObject } from "../types.ts";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.ts";
 

@@ -2,9 +2,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
-import { fileSystemReason } from "../file-system-errors.ts";
-import { readOptionalJsonFile } from "../json-file.ts";
-import { refusePickle } from "../safetensors-header.ts";
+import { fileSystemReason } from "../../node/files/file-system-errors.ts";
+import { readOptionalJsonFile } from "../checkpoint/json-file.ts";
+import { refusePickle } from "../safetensors/safetensors-header.ts";
 import { listed, refuse } from "./check-lora.ts";
 import type { ConfigBeside } from "./parse-lora.ts";
 

@@ -1,5 +1,5 @@
 /** Which tensors of a file belong together? Each layer's two halves and its alpha, by their names alone. */
-import type { SafetensorsEntry, SafetensorsHeader } from "../safetensors-header.ts";
+import type { SafetensorsEntry, SafetensorsHeader } from "../safetensors/safetensors-header.ts";
 import { readTensorName, type Spelling } from "./tensor-names.ts";
 
 /** The tensors of one layer, any of which may be missing. */

@@ -1,6 +1,6 @@
 /** Which value does a `rank_pattern` or an `alpha_pattern` of PEFT's give a layer? That of the first key that fits the end of its path. */
 import { StillmotionError } from "../../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../printable.ts";
 import { type PathPattern, pathPattern } from "./path-pattern.ts";
 
 /** The value for a layer that goes by any of these paths; undefined where no key fits one. */

@@ -1,6 +1,6 @@
 /** What is the product of a layer's halves multiplied by? alpha / rank, by its own alpha or by what configurations say. */
 import { StillmotionError } from "../../errors.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../../printable.ts";
 import type { AdapterConfig, ConfiguredLayer } from "./adapter-config.ts";
 
 export interface LayerScale {

@@ -8,7 +8,7 @@ import {
   parseSafetensorsHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
-} from "../safetensors-header.ts";
+} from "../safetensors/safetensors-header.ts";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.ts";
 import { assertNotTooLarge, type CompleteLayer, checkLora, refuse } from "./check-lora.ts";
 import { configsInMetadata } from "./file-metadata.ts";

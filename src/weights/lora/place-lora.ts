@@ -1,6 +1,7 @@
 /** Which weight does each layer of a LoRA change? Its path is looked up among the network's own, and its shape held against the weight's. */
+
+import { printable } from "../../printable.ts";
 import { elementCount, sameShape } from "../../tensor.ts";
-import { printable } from "../printable.ts";
 import type { Component, LowRankProduct, WeightEntry } from "../types.ts";
 import { assertNotTooLarge, listed, refuse } from "./check-lora.ts";
 import { looksLike } from "./looks-like.ts";

@@ -1,6 +1,6 @@
 /** How is a LoRA read from disk? */
-import { readTensorsInto } from "../safetensors-file.ts";
-import type { SafetensorsEntry } from "../safetensors-header.ts";
+import { readTensorsInto } from "../safetensors/safetensors-file.ts";
+import type { SafetensorsEntry } from "../safetensors/safetensors-header.ts";
 import { findLora } from "./find-lora.ts";
 import type { LayerScale } from "./layer-scales.ts";
 import type { Lora } from "./lora.ts";

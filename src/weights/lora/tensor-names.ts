@@ -1,5 +1,5 @@
 /** What does a tensor's name in a LoRA file say? Which layer it changes, in whose spelling, and which part of the pair it is. */
-import { withoutWrappers } from "../wrapper-prefixes.ts";
+import { withoutWrappers } from "../names/wrapper-prefixes.ts";
 
 /**
  * - `diffusers`: the layer's own path, as diffusers and PEFT write it

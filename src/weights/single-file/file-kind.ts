@@ -1,7 +1,7 @@
 /** What is a .safetensors file of weights? Told by the names of its tensors, in words for messages. */
 import { type Message, message, option } from "../../errors.ts";
-import { printable } from "../printable.ts";
-import { isAverage } from "../wrapper-prefixes.ts";
+import { printable } from "../../printable.ts";
+import { isAverage } from "../names/wrapper-prefixes.ts";
 import { partStarts } from "./file-parts.ts";
 
 /** `checkpoint` and `unet` can be opened; the others are said to be what they are. */

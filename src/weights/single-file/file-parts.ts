@@ -2,7 +2,7 @@
  * Which part of a checkpoint does a tensor of a single file belong to? Told by the start of its name, as generative-models
  * writes them (scripts/sampling/configs/svd.yaml and svd_image_decoder.yaml).
  */
-import { isAverage } from "../wrapper-prefixes.ts";
+import { isAverage } from "../names/wrapper-prefixes.ts";
 
 /** Where the tensors of each network start. */
 export const partStarts = {

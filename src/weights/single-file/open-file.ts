@@ -1,11 +1,11 @@
 /** How is a checkpoint in a single file opened? Its tensors are given the names, and it the configurations, of diffusers layout. */
 import { basename, dirname, extname } from "node:path";
 import { message, StillmotionError } from "../../errors.ts";
-import { followLinks } from "../component-weights.ts";
-import { printable } from "../printable.ts";
-import { readSafetensorsHeader } from "../safetensors-file.ts";
-import { dataTypeOf, refusePickle, type SafetensorsHeader } from "../safetensors-header.ts";
-import { takeScales } from "../scales.ts";
+import { printable } from "../../printable.ts";
+import { followLinks } from "../checkpoint/component-weights.ts";
+import { takeScales } from "../checkpoint/scales.ts";
+import { readSafetensorsHeader } from "../safetensors/safetensors-file.ts";
+import { dataTypeOf, refusePickle, type SafetensorsHeader } from "../safetensors/safetensors-header.ts";
 import type { Checkpoint, Component, JsonObject, WeightEntry } from "../types.ts";
 import { clipVisionTensors } from "./clip-names.ts";
 import { assertHeadsKnown, clipVisionConfigOf, unetConfigOf, vaeConfigOf } from "./config-from-shapes.ts";

@@ -2,9 +2,9 @@
  * How would generative-models name the tensors of a single file? Savers differ in what stands before a network's names;
  * the names themselves stay, in the original layout, diffusers' or transformers'.
  */
-import { assertDistinct, sharedPrefix, withoutPrefix } from "../network-prefixes.ts";
-import { nameInTower, type VisionTower, visionTowers } from "../vision-tower.ts";
-import { isAverage, longestStart, withoutWrappers } from "../wrapper-prefixes.ts";
+import { assertDistinct, sharedPrefix, withoutPrefix } from "../names/network-prefixes.ts";
+import { nameInTower, type VisionTower, visionTowers } from "../names/vision-tower.ts";
+import { isAverage, longestStart, withoutWrappers } from "../names/wrapper-prefixes.ts";
 import { partStarts } from "./file-parts.ts";
 
 /** Where the text half of CLIP lies, which no run needs. */

@@ -1,7 +1,7 @@
 /** How does a tensor of a single file become the one that the network reads? By name, rows, shape or a transposition; its bytes stay. */
 import { StillmotionError } from "../../errors.ts";
+import { printable } from "../../printable.ts";
 import { elementCount } from "../../tensor.ts";
-import { printable } from "../printable.ts";
 import type { WeightEntry } from "../types.ts";
 import { scalesOfRows } from "../view.ts";
 

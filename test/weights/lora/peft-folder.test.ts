@@ -2,14 +2,14 @@
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadImage } from "../../../src/image/load-image.ts";
-import { type LoraSource, readLoras } from "../../../src/pipeline/loras.ts";
+import { loadImage } from "../../../src/node/image/load-image.ts";
+import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
+import { type LoraSource, readLoras } from "../../../src/options/loras.ts";
 import { StableVideoDiffusionPipeline } from "../../../src/pipeline/stable-video-diffusion.ts";
 import type { Tensor } from "../../../src/tensor.ts";
-import { readClipMetadata } from "../../../src/video/read-metadata.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
-import { encodeSafetensors } from "../../../src/weights/safetensors.ts";
-import { readSafetensors } from "../../../src/weights/safetensors-file.ts";
+import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
+import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
 import { checkpoint, picture, scratchFolder, small, stillmotionHere } from "../../cli/command.ts";
 
 const golden = join(import.meta.dirname, "golden");

@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { loraFromText } from "../../../src/pipeline/loras.ts";
+import { loraFromText } from "../../../src/options/loras.ts";
 import { elementCount, type Tensor } from "../../../src/tensor.ts";
 import { describeLora } from "../../../src/weights/lora/describe-lora.ts";
 import { parseLora } from "../../../src/weights/lora/parse-lora.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
-import { encodeSafetensors } from "../../../src/weights/safetensors.ts";
-import { readSafetensorsHeader } from "../../../src/weights/safetensors-file.ts";
+import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
+import { readSafetensorsHeader } from "../../../src/weights/safetensors/safetensors-file.ts";
 import type { Component, WeightEntry } from "../../../src/weights/types.ts";
 import { rows } from "../../../src/weights/view.ts";
 

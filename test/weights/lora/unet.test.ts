@@ -1,11 +1,11 @@
 /** Does the UNet with LoRAs give what the reference gives, for each form of file? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu-fp32.ts";
-import { readLoras } from "../../../src/pipeline/loras.ts";
+import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
+import { readLoras } from "../../../src/options/loras.ts";
 import { readNetworks } from "../../../src/pipeline/networks.ts";
 import type { Tensor } from "../../../src/tensor.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../../support/evaluate.ts";
 import { expectClose, type Golden, readGolden } from "../../support/golden.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { float16ToFloat32 } from "../../../src/half.ts";
 import type { Tensor } from "../../../src/tensor.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../../src/weights/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
 import { publishedFeatureExtractor, publishedScheduler } from "../../../src/weights/single-file/published-configs.ts";
 import type { JsonObject } from "../../../src/weights/types.ts";
 

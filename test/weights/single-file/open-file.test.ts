@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StillmotionError } from "../../../src/errors.ts";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { readNetworks } from "../../../src/pipeline/networks.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint.ts";
+import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { openUnetFile, replaceUnet } from "../../../src/weights/single-file/unet-file.ts";
 import { diffusersTensors, mapped, readLayout, readStored, type Tensors, writeTensors } from "./layouts.ts";
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu-fp32.ts";
+import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { readNetworks } from "../../../src/pipeline/networks.ts";
 import { elementCount } from "../../../src/tensor.ts";
 import { fileKind } from "../../../src/weights/single-file/file-kind.ts";

@@ -1,0 +1,306 @@
+/** How are graphs run in Node? By ONNX Runtime's C API in a worker thread, so that the caller's event loop stays free. */
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { abortedError, message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
+import { programUrl } from "../../node/installed-package.ts";
+import { openScratchSpace } from "../../node/scratch.ts";
+import type { PreparedWeight } from "../../onnx/prepared.ts";
+import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../../tensor.ts";
+import type { Engine, Model, Session, Workspace } from "../engine.ts";
+import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./api.ts";
+import { findOrtLibrary } from "./library.ts";
+import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
+import { addressSpaceLeft } from "./native-memory.ts";
+import { packsMatrices } from "./packing-probe.ts";
+import { placeWeights } from "./place-weights.ts";
+import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
+import { processMemory } from "./reserved-memory.ts";
+import { configure, type Runtime, releaseParts, startRuntime, stopRuntime } from "./session.ts";
+import { WorkerCalls } from "./worker-calls.ts";
+import { createWorkspaces, type Workspaces } from "./workspace.ts";
+
+export interface NodeEngineOptions {
+  /** Where graphs run: `cpu`, or `auto` for the best that this version supports. Default: `auto`. */
+  readonly device?: string | undefined;
+  /** Threads that one operator may use. Default: as many as the machine runs at once. */
+  readonly threads?: number | undefined;
+  /** The ONNX Runtime library to use, version 1.22 or newer. Default: the one in onnxruntime-node. */
+  readonly libraryPath?: string | undefined;
+  /** Where a run may write what would be much memory. Default: the system's folder for temporary files. */
+  readonly scratchFolder?: string | undefined;
+}
+
+const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvider", cpu: "CPUExecutionProvider" };
+
+/**
+ * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. Graphs with weights
+ * that are worked out are loaded by the threads which do that. An idle engine does not keep the process alive.
+ *
+ * A signal given to `run` ends it at the next operator: the promise rejects when the memory is given back, after the time
+ * of one operator. One given to `load` rejects at once, but threads end after the weight that each prepares, and ONNX
+ * Runtime looks for it now and then, so that the memory may be held a little longer; `dispose` waits for that.
+ *
+ * @throws StillmotionError `unsupported` for another device, `engine` when the library is missing, too old or not ONNX
+ *   Runtime, `invalid-option` for a number of threads that is no positive integer
+ * @example
+ * const engine = await createNodeEngine({ threads: 4 });
+ * const session = await engine.load({ name: "unet", bytes, weightsFolder });
+ * const { sample } = await session.run({ latents }, { signal });
+ * await engine.dispose();
+ */
+export async function createNodeEngine(options: NodeEngineOptions = {}): Promise<Engine> {
+  const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary(), scratchFolder } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    const problem = message`${option("threads")} is ${threads}, expected a whole number of at least 1`;
+    throw new StillmotionError("invalid-option", problem);
+  }
+  const scratchSpace = openScratchSpace(scratchFolder);
+  const api = openOrtApi(libraryPath);
+  const provider = Object.hasOwn(providers, device) ? providers[device] : undefined;
+  if (provider === undefined) {
+    const available = `${libraryPath} has ${availableProviders(api).join(", ")}`;
+    const expected = `this version runs graphs on ${Object.keys(providers).join(" or ")} only (${available})`;
+    throw new StillmotionError("unsupported", message`${option("device")} is "${device}", but ${expected}`);
+  }
+  const worker = new WorkerCalls(programUrl("engine/ort/worker"), { libraryPath });
+  await worker.started;
+  // Held until no thread loads any more: sessions must not outlive the environment.
+  let runtime: Runtime | undefined = startRuntime(api);
+  const workspaces = createWorkspaces(api, worker);
+  const weights = new Set<() => void>();
+  const loading = new Set<Promise<unknown>>();
+  const disposed = new AbortController();
+  let packing: Promise<boolean> | undefined;
+  return {
+    provider,
+    threads,
+    availableMemoryBytes: () => Math.min(process.availableMemory(), addressSpaceLeft()),
+    residentMemoryBytes: () => process.memoryUsage.rss(),
+    reserveMemory: processMemory.reserve,
+    promisedMemoryBytes: processMemory.promisedBytes,
+    createScratch: scratchSpace.create,
+    assertScratchFits: scratchSpace.assertFits,
+    openWorkspace: workspaces.open,
+    load(model, { signal, workspace } = {}) {
+      const packs = (file: string) => {
+        packing ??= packsMatrices(worker, api, { provider, threads, model, file }).catch((error) => {
+          packing = undefined;
+          throw error;
+        });
+        return packing;
+      };
+      return load(worker, api, model, {
+        provider,
+        threads,
+        signal,
+        workspace,
+        workspaces,
+        disposed: disposed.signal,
+        weights,
+        loading,
+        packs,
+      });
+    },
+    async dispose() {
+      disposed.abort();
+      await worker.stop(wasDisposed);
+      await Promise.allSettled(loading);
+      for (const freeWeights of weights) freeWeights();
+      if (runtime) stopRuntime(runtime);
+      runtime = undefined;
+    },
+  };
+}
+
+const wasDisposed = "the engine was disposed";
+
+/** Into how many parts a model is cut. Each has threads of its own, and hands memory on that it would else use again. */
+const partsAtMost = 4;
+
+interface Loading {
+  provider: string;
+  threads: number;
+  signal: AbortSignal | undefined;
+  workspace: Workspace | undefined;
+  workspaces: Workspaces;
+  /** Fires when the engine ends. */
+  disposed: AbortSignal;
+  /** Loads that are under way, whatever became of who asked for them. */
+  loading: Set<Promise<unknown>>;
+  /** Whether sessions have int8 matrices in a form of their own; asked with a file of the model. */
+  packs: (file: string) => Promise<boolean>;
+  /** Gives back the memory of the weights that were prepared for a session, for each one that is not released yet. */
+  weights: Set<() => void>;
+}
+
+async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loading): Promise<Session> {
+  const { name, weightsFolder } = model;
+  const { provider, threads, signal, workspace, workspaces } = options;
+  if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
+    throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
+  }
+  const sessionOptions = api.CreateSessionOptions();
+  const isOptimised = model.isOptimised ?? false;
+  const packsWeights = model.packsWeights ?? (isOptimised || matrixOf(model) !== undefined);
+  const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
+  const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, isOptimised, runMemory } as const;
+  const loaded = model.prepared?.length
+    ? loadWithWeights(api, worker, model, about, options)
+    : loadStored(api, worker, model, about, options);
+  const session = loaded
+    .then(({ handle, freeWeights }) => workerSession(worker, api, workspaces, name, handle, freeWeights))
+    .finally(() => {
+      api.ReleaseSessionOptions(sessionOptions);
+      options.loading.delete(session);
+    });
+  options.loading.add(session);
+  if (workspace) workspaces.await(workspace, session);
+  return signal === undefined ? session : firstOf(session, signal, (unwanted) => unwanted.release());
+}
+
+type About = Omit<LoadRequest, "kind" | "name" | "bytes">;
+
+interface Loaded {
+  readonly handle: Handle;
+  readonly freeWeights: () => void;
+}
+
+async function loadStored(
+  api: OrtApi,
+  worker: WorkerCalls,
+  { name, ...model }: Model,
+  about: About,
+  { signal }: Loading,
+): Promise<Loaded> {
+  const bytes = new Uint8Array(ownBuffer(model.bytes));
+  const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(about.sessionOptions, true);
+  const call = { transfer: [bytes.buffer], signal, interrupt };
+  return { handle: await worker.call({ kind: "load", name, bytes, ...about }, call), freeWeights: () => {} };
+}
+
+/** In the threads that work the weights out, of whose parts each loads one. */
+async function loadWithWeights(
+  api: OrtApi,
+  worker: WorkerCalls,
+  model: Model,
+  about: About,
+  { weights, disposed, signal, packs }: Loading,
+): Promise<Loaded> {
+  const { name, weightsFolder, prepared = [] } = model;
+  if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
+  const { sessionOptions, threads, runMemory } = about;
+  if (disposed.aborted) throw new StillmotionError("engine", wasDisposed);
+  throwIfAborted(signal);
+  const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
+  configure(api, about);
+  const placed = placeWeights(api, sessionOptions, prepared, name);
+  const freeWeights = () => {
+    if (weights.delete(freeWeights)) placed.free();
+  };
+  weights.add(freeWeights);
+  try {
+    const count = about.packsWeights ? Math.min(threadsFor(prepared, threads), partsAtMost) : 1;
+    const graphs = (count > 1 && model.inParts?.(count)) || [model.bytes];
+    const stored = matrixOf(model) ? (model.stored ?? []) : [];
+    const options = { name, weightsFolder, threads, signal: eitherSignal, stored };
+    const parts = await prepareInThreads(api, placed.preparations, graphs, sessionOptions, options);
+    try {
+      const matrix = matrixOf(model);
+      const arePacked = matrix !== undefined && (await packs(matrix.source.file));
+      const handle = await worker.call({ kind: "adopt", parts, runMemory });
+      if (arePacked) placed.freeMatrices();
+      return { handle, freeWeights };
+    } catch (error) {
+      releaseParts(api, parts);
+      throw error;
+    }
+  } catch (error) {
+    freeWeights();
+    throw disposed.aborted && !signal?.aborted ? new StillmotionError("engine", wasDisposed) : error;
+  }
+}
+
+/** One of the model's int8 matrices, if it has any. */
+function matrixOf({ prepared = [] }: Model): PreparedWeight | undefined {
+  return prepared.find(({ kind }) => kind === "int8 matrix");
+}
+
+/** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */
+async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwanted: T) => Promise<void>): Promise<T> {
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      reject(abortedError(signal));
+      work.then(discard, () => {});
+    };
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    const made = await Promise.race([work, aborted]);
+    throwIfAborted(signal);
+    return made;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function workerSession(
+  worker: WorkerCalls,
+  api: OrtApi,
+  workspaces: Workspaces,
+  name: string,
+  handle: Handle,
+  freeWeights: () => void,
+): Session {
+  let released: Promise<void> | undefined;
+  return {
+    async run(inputs, { signal, outputs = {} } = {}) {
+      if (released) throw new StillmotionError("engine", `${name}: run was called after release`);
+      const wired: Record<string, WireTensor> = {};
+      const placed: Record<string, PlacedTensor> = {};
+      for (const [input, tensor] of Object.entries(inputs)) {
+        assertFilled(tensor, `${name}: ${input}`);
+        const place = workspaces.placeOf(tensor);
+        if (place) placed[input] = place;
+        else wired[input] = { dtype: tensor.dtype, shape: tensor.shape, buffer: ownBuffer(tensor.data) };
+      }
+      for (const [output, tensor] of Object.entries(outputs)) {
+        assertFilled(tensor, `${name}: ${output}`);
+        const place = workspaces.placeOf(tensor);
+        if (!place) throw new StillmotionError("internal", `${name}: output ${output} lies in no workspace`);
+        placed[output] = place;
+      }
+      const transfer = Object.values(wired).map(({ buffer }) => buffer);
+      const runOptions = api.CreateRunOptions();
+      try {
+        const interrupt = () => api.RunOptionsSetTerminate(runOptions);
+        const request = { kind: "run", session: handle, inputs: wired, placed, runOptions } as const;
+        const made = await worker.call(request, { transfer, signal, interrupt });
+        throwIfAborted(signal);
+        const others = Object.fromEntries(Object.entries(made).map(([output, t]) => [output, tensorOf(t)]));
+        return { ...others, ...outputs };
+      } finally {
+        api.ReleaseRunOptions(runOptions);
+      }
+    },
+    release() {
+      // An engine that has ended holds no sessions, or is about to: `dispose` frees the weights.
+      released ??= worker.call({ kind: "release", session: handle }).then(freeWeights, () => undefined);
+      return released;
+    },
+  };
+}
+
+function assertFilled({ dtype, shape, data }: Tensor, what: string): void {
+  const expected = elementCount(shape);
+  if (data.length === expected && data.BYTES_PER_ELEMENT === bytesPerElement[dtype]) return;
+  throw new StillmotionError(
+    "internal",
+    `${what} holds ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
+      `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
+  );
+}
+
+function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {
+  return { dtype, shape, data: typedArray(dtype, buffer) };
+}

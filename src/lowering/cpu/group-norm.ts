@@ -1,0 +1,82 @@
+/** How is group norm written with operators that the CPU provider has? Differently for planes and for tokens. */
+import type { Edge } from "../../onnx/graph.ts";
+import * as ops from "../../onnx/ops.ts";
+import { elementCount } from "../../tensor.ts";
+
+/** (items, channels, ...): the elements of a group lie together, so instance norm over the groups is group norm. */
+export function normalisePlanes(
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  { groups, eps }: { groups: number; eps: number },
+): Edge {
+  const [items, channels] = x.shape as [number, number];
+  const perChannel = elementCount(x.shape) / (items * channels);
+  const grouped = ops.reshape(x, [1, items * groups, (channels / groups) * perChannel]);
+  const normalised = ops.reshape(ops.instanceNormalization(grouped, eps), [items, channels, perChannel]);
+  const scaled = ops.multiply(normalised, ops.reshape(weight, [channels, 1]));
+  return ops.reshape(ops.add(scaled, ops.reshape(bias, [channels, 1])), x.shape);
+}
+
+/**
+ * (frames, channels, height, width) by statistics from outside, mean and 1 / deviation (1, groups): x * scale + shift, as
+ * torch has it. A frame whose `presence` (frames, 1) is 0 becomes 0.
+ */
+export function normalisePlanesBy(
+  statistics: { mean: Edge; inverseDeviation: Edge; presence: Edge },
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  groups: number,
+): Edge {
+  const [frames, channels, height, width] = x.shape as [number, number, number, number];
+  const perChannel = (perGroup: Edge) =>
+    ops.reshape(ops.expand(ops.reshape(perGroup, [groups, 1]), [groups, channels / groups]), [1, channels]);
+  const scale = ops.multiply(perChannel(statistics.inverseDeviation), weight);
+  const shift = ops.subtract(bias, ops.multiply(perChannel(statistics.mean), scale));
+  const perPlane = (row: Edge) => ops.reshape(ops.multiply(statistics.presence, row), [frames * channels]);
+  const planes = ops.reshape(x, [1, frames * channels, height * width]);
+  return ops.reshape(ops.scaleAndShift(planes, perPlane(scale), perPlane(shift)), x.shape);
+}
+
+/** (frames, channels, height, width) -> mean and variance of each group, (frames, groups): row by row, so that no sum is long. */
+export function planesStatistics(x: Edge, groups: number): { mean: Edge; variance: Edge } {
+  const [frames, channels, height, width] = x.shape as [number, number, number, number];
+  const rows = ops.reshape(x, [frames, groups, (channels / groups) * height, width]);
+  const overRows = (perRow: Edge) => ops.reduceMean(perRow, [2]); // (frames, groups, 1, 1)
+  const mean = overRows(ops.reduceMean(rows, [3]));
+  const squares = overRows(ops.reduceSumSquare(ops.subtract(rows, mean), [3]));
+  const variance = ops.multiply(squares, ops.scalar(x.graph, 1 / width));
+  return { mean: ops.reshape(mean, [frames, groups]), variance: ops.reshape(variance, [frames, groups]) };
+}
+
+/**
+ * (items, tokens, channels): means over tokens, then over groups; the mean is taken off before squaring.
+ *
+ * @param parts that the tokens of an item divide into, whose means are worked out at the same time
+ * @returns and the mean of each group, (items, 1, groups, 1), which is finite only where all its tokens are
+ */
+export function normaliseTokens(
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  { groups, eps, parts = 1 }: { groups: number; eps: number; parts?: number },
+): { normalised: Edge; mean: Edge } {
+  const [items, tokens, channels] = x.shape as [number, number, number];
+  const grouped = [items, 1, groups, channels / groups];
+  const tokenMean = (y: Edge) => {
+    if (parts === 1) return ops.reduceMean(y, [1]); // (items, 1, channels)
+    const perPart = ops.reduceMean(ops.reshape(y, [items * parts, tokens / parts, channels]), [1]);
+    return ops.reduceMean(ops.reshape(perPart, [items, parts, channels]), [1]);
+  };
+  const groupMean = (y: Edge) => ops.reduceMean(ops.reshape(tokenMean(y), grouped), [3]); // (items, 1, groups, 1)
+  const perChannel = (perGroup: Edge) => ops.reshape(ops.expand(perGroup, grouped), [items, 1, channels]);
+
+  const mean = groupMean(x);
+  const centred = ops.subtract(x, perChannel(mean));
+  // ReduceSumSquare takes three times as long over an axis that is not the last.
+  const variance = groupMean(ops.multiply(centred, centred));
+  const inverseDeviation = ops.reciprocal(ops.sqrt(ops.add(variance, ops.scalar(x.graph, eps))));
+  const normalised = ops.add(ops.multiply(centred, ops.multiply(perChannel(inverseDeviation), weight)), bias);
+  return { normalised, mean };
+}

@@ -1,0 +1,129 @@
+/** How does a clip pass through a network that is cut into segments? One after the other, a window of frames at a time. */
+import { throwIfAborted } from "../errors.ts";
+import type { WrittenSegment } from "../models/network.ts";
+import { countMultiplications } from "../onnx/work.ts";
+import type { StageSession } from "../pipeline/not-finite.ts";
+import type { WorkspaceContext } from "../pipeline/shared-workspace.ts";
+import { withSession } from "../pipeline/stages.ts";
+import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
+import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
+import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
+import { mapTensors } from "./segment-workspace.ts";
+
+/** A clip on its way through the segments. */
+interface Passage {
+  readonly name: string;
+  readonly frames: number;
+  readonly maps: ClipMaps;
+  /** Of the maps that a norm over the clip is applied to, by their names. */
+  readonly statistics: Map<string, ClipStatistics>;
+}
+
+/**
+ * Runs all segments for one clip of `frames`.
+ *
+ * @param given all frames of the map that the first segment reads
+ * @param name of the clip, for errors
+ * @param onWork hears after each window how much of the work is done, from 0 to 1
+ * @returns all frames of the map that the last segment writes
+ */
+export async function runSegments(
+  context: WorkspaceContext,
+  segments: readonly WrittenSegment[],
+  given: Float32Array,
+  frames: number,
+  name: string,
+  onWork: (share: number) => void,
+): Promise<Float32Array> {
+  const maps = createClipMaps(context.engine, segments, frames);
+  const work = segments.map((segment) => countMultiplications(segment.graph));
+  const allWork = segments.reduce(
+    (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
+    0,
+  );
+  let workDone = 0;
+  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  const passage: Passage = { name, frames, maps, statistics: new Map() };
+  try {
+    for (const [index, segment] of segments.entries()) {
+      await maps.begin(index);
+      if (index === 0) await maps.write(first, 0, given);
+      const { gathers } = segment;
+      if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
+      await withSession(context, "vae decoder", segment, async (session) => {
+        for (let done = 0; done < frames; done += windowOf(segment)) {
+          throwIfAborted(context.signal);
+          await runWindow(context, session, segment, passage, done);
+          workDone += work[index]!;
+          onWork(workDone / allWork);
+        }
+      });
+      await maps.end(index);
+    }
+    const frameValues = new Float32Array(frames * result.frameSize);
+    await maps.read(result, 0, frameValues);
+    return frameValues;
+  } finally {
+    await maps.releaseAll();
+  }
+}
+
+/** Frames that a segment gets at a time, the neighbours not counted. */
+export function windowOf({ reads }: WrittenSegment): number {
+  return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
+}
+
+/** Bytes that one clip brings to its maps' places and back, what is given and the result included. */
+export function movedMapBytes(segments: readonly WrittenSegment[], frames: number): number {
+  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
+  let numbers = frames * (first.frameSize + result.frameSize);
+  for (const segment of segments) {
+    const windows = Math.ceil(frames / windowOf(segment));
+    for (const { shape, map, neighbours } of segment.reads) {
+      numbers += windows * elementCount(shape) - 2 * neighbours * map.frameSize; // none beyond the clip's ends
+    }
+    for (const { frameSize } of segment.writes) numbers += frames * frameSize;
+  }
+  return Float32Array.BYTES_PER_ELEMENT * numbers;
+}
+
+/**
+ * The last window ends with the clip, so it may hold frames that the one before has `done`. What it gives for those is left
+ * alone: their place may hold the next map already.
+ */
+async function runWindow(
+  { signal, workspace }: WorkspaceContext,
+  session: StageSession,
+  segment: WrittenSegment,
+  { name, frames, maps, statistics }: Passage,
+  done: number,
+): Promise<void> {
+  const { reads, writes, gathers, normalises } = segment;
+  const window = windowOf(segment);
+  const start = Math.min(done, frames - window);
+  const { inputs, outputs } = mapTensors(segment, workspace.tensors);
+  for (const { input, map, neighbours } of reads) await maps.read(map, start - neighbours, inputs[input]!.data);
+  if (normalises) {
+    const { mean, inverseDeviation } = statistics.get(normalises.map.name)!.merge(normalises.eps);
+    inputs[normalises.mean] = mean;
+    inputs[normalises.inverseDeviation] = inverseDeviation;
+    inputs[normalises.presence] = presence(start - 1, window + 2, frames);
+  }
+  const part = `${name}, frames ${start + 1} to ${start + window}`;
+  const results = await session.run(inputs, { signal, outputs, part });
+  const fresh = (name: string) => {
+    const { shape, data } = results[name] as FloatTensor;
+    return data.subarray(((done - start) * data.length) / shape[0]!);
+  };
+  if (gathers) statistics.get(gathers.map.name)!.add(fresh(gathers.mean), fresh(gathers.variance));
+  for (const map of writes) await maps.write(map, done, fresh(map.name));
+}
+
+/** (count, 1): 1 for each frame from `first` on that the clip has. */
+function presence(first: number, count: number, frames: number): FloatTensor {
+  const isPresent = (frame: number) => frame >= 0 && frame < frames;
+  return floatTensor(
+    [count, 1],
+    Float32Array.from({ length: count }, (_, index) => Number(isPresent(first + index))),
+  );
+}

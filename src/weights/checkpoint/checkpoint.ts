@@ -1,0 +1,196 @@
+/** What does a checkpoint hold? Configurations and tensor locations are read and checked, the weights stay in their files. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Message, message, StillmotionError } from "../../errors.ts";
+import { fileSystemReason, isMissing } from "../../node/files/file-system-errors.ts";
+import { printable } from "../../printable.ts";
+import { checkModelIndex, classInIndex, classKind, ownClass } from "../names/class-names.ts";
+import { ownNames } from "../names/network-prefixes.ts";
+import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "../names/weights-files.ts";
+import { clipVisionTensors } from "../single-file/clip-names.ts";
+import { openSingleFile } from "../single-file/open-file.ts";
+import { replaceUnet } from "../single-file/unet-file.ts";
+import type { Checkpoint, Component, JsonObject } from "../types.ts";
+import { otherClassAssumptions, otherClassInIndex, readComponentConfig } from "./component-config.ts";
+import { readShardedWeights, readSingleWeights } from "./component-weights.ts";
+import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
+import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
+import { asEulerDiscrete } from "./scheduler-config.ts";
+
+/**
+ * Opens a Stable Video Diffusion checkpoint, in diffusers layout or in a single file of the original layout. Reads
+ * configurations and file headers only, and checks that each weights file is as long as its header says, so that mapping
+ * it is safe.
+ *
+ * @param path a folder that holds `model_index.json`, which may be a snapshot folder of the Hugging Face cache, whose files
+ *   are links; or a .safetensors file that holds all networks, such as svd_xt.safetensors
+ * @param options.variant read `*.fp16.safetensors` for `fp16`; a component without that variant is read from its plain
+ *   files. Default: the plain files, or a component's only variant. A single file has none
+ * @param options.unet takes the place of the checkpoint's UNet, whose weights need not be there then
+ * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming the file and what was expected; `invalid-option`
+ *   for a variant of a single file
+ *
+ * @example
+ * const checkpoint = await openCheckpoint("models/svd-xt", { variant: "fp16" });
+ * checkpoint.unet.tensors.get("conv_in.weight"); // { dtype: "float16", shape: [320, 8, 3, 3], file, offset, sizeBytes }
+ */
+export async function openCheckpoint(
+  path: string,
+  options: { variant?: string | undefined; unet?: Component | undefined } = {},
+): Promise<Checkpoint> {
+  const { variant, unet } = options;
+  if (!(await isFile(path))) return openFolder(path, variant, unet);
+  if (variant === undefined) {
+    const checkpoint = await openSingleFile(path);
+    return unet ? replaceUnet(checkpoint, unet) : checkpoint;
+  }
+  const problem = message`a single file has no variants, got "${printable(variant)}"; ${leaveVariantOut}`;
+  throw new StillmotionError("invalid-option", message`${path}: ${problem}`);
+}
+
+async function openFolder(
+  folder: string,
+  variant: string | undefined,
+  otherUnet: Component | undefined,
+): Promise<Checkpoint> {
+  await listCheckpointFolder(folder);
+  const indexPath = join(folder, "model_index.json");
+  const modelIndex = await readJsonFile(indexPath);
+  const assumptions = checkModelIndex(modelIndex, indexPath);
+
+  const listings = {
+    unet: await listComponent(folder, "unet"),
+    vae: await listComponent(folder, "vae"),
+    image_encoder: await listComponent(folder, "image_encoder"),
+  };
+  if (variant !== undefined) checkVariant(listings, variant, folder);
+  const open = (name: Component["name"]) => openComponent(folder, name, listings[name], variant);
+
+  const scheduler = await readScheduler(folder, modelIndex);
+  const featureExtractor = await readFeatureExtractor(folder, modelIndex);
+  const preset = await readOptionalJsonFile(join(folder, "preset.json"));
+  const checkpoint = {
+    folder,
+    modelIndex,
+    unet: otherUnet ? await withConfigOf(folder, otherUnet) : await open("unet"),
+    vae: await open("vae"),
+    imageEncoder: await open("image_encoder"),
+    schedulerConfig: scheduler.config,
+    featureExtractorConfig: featureExtractor.config,
+    ...(preset && { preset }),
+  };
+  for (const { name, tensors, assumptions: ofPart = [] } of [
+    checkpoint.unet,
+    checkpoint.vae,
+    checkpoint.imageEncoder,
+  ]) {
+    const otherClass = ofPart.length > 0 ? undefined : otherClassInIndex(modelIndex, name, indexPath);
+    assumptions.push(...ofPart, ...otherClassAssumptions(otherClass, name, tensors.keys()));
+  }
+  assumptions.push(...scheduler.assumptions, ...featureExtractor.assumptions);
+  const opened = { ...checkpoint, assumptions };
+  return otherUnet ? replaceUnet(opened, otherUnet) : opened;
+}
+
+/** The checkpoint's own UNet with the tensors of another, which is all that {@link replaceUnet} needs of it. */
+async function withConfigOf(folder: string, otherUnet: Component): Promise<Component> {
+  const { config } = await readComponentConfig(folder, "unet");
+  return { ...otherUnet, config };
+}
+
+interface PartConfig {
+  readonly config: JsonObject;
+  readonly assumptions: readonly string[];
+}
+
+/** As the options of an Euler sampler, whatever its class. */
+export async function readScheduler(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
+  const path = join(folder, "scheduler", "scheduler_config.json");
+  return asEulerDiscrete(await readJsonFile(path), classInIndex(modelIndex, "scheduler"), path);
+}
+
+/** Of any class: the mean and the deviation of its pixels are all that counts. */
+export async function readFeatureExtractor(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
+  const path = join(folder, "feature_extractor", "preprocessor_config.json");
+  const config = (await readOptionalJsonFile(path)) ?? (await processorConfig(folder)) ?? (await readJsonFile(path));
+  const className = config.image_processor_type ?? config.feature_extractor_type;
+  const names = [className, classInIndex(modelIndex, "feature_extractor")];
+  const other = names.find((name) => typeof name === "string" && classKind("feature_extractor", name) !== "own");
+  if (other === undefined) return { config, assumptions: [] };
+  const taken = `a ${ownClass("feature_extractor")} is taken instead, with its image_mean and image_std`;
+  return { config, assumptions: [`${path}: is of class ${printable(String(other))}; ${taken}`] };
+}
+
+/** Of a whole processor, which transformers 5.23 writes into one file: the part for pictures. */
+async function processorConfig(folder: string): Promise<JsonObject | undefined> {
+  const { image_processor: config } =
+    (await readOptionalJsonFile(join(folder, "feature_extractor", "processor_config.json"))) ?? {};
+  return typeof config === "object" && config !== null && !Array.isArray(config) ? (config as JsonObject) : undefined;
+}
+
+/** The names of the files in a component's folder. */
+export async function listComponent(folder: string, name: Component["name"]): Promise<readonly string[]> {
+  const path = join(folder, name);
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    const problem = isMissing(cause) ? "the folder is missing: is the download complete?" : fileSystemReason(cause);
+    throw new StillmotionError("invalid-checkpoint", `${path}: ${problem}`, { cause });
+  }
+}
+
+/** diffusers 0.42.1 pipelines/pipeline_utils.py `from_pretrained`: a variant that no component has is an error. */
+function checkVariant(
+  listings: Readonly<Record<Component["name"], readonly string[]>>,
+  variant: string,
+  folder: string,
+): void {
+  const found = new Set<string>();
+  for (const name of ["unet", "vae", "image_encoder"] as const) {
+    for (const each of variantsIn(listings[name], weightsNamings[name].stem).keys()) found.add(each);
+  }
+  if (found.has(variant)) return;
+  found.delete("");
+  const advice = found.size === 0 ? leaveVariantOut : `it has ${[...found].sort().join(", ")}`;
+  refuse(folder, message`has no weights of the variant "${printable(variant)}"; ${advice}`);
+}
+
+/** @param fileNames see {@link listComponent} */
+export async function openComponent(
+  checkpointFolder: string,
+  name: Component["name"],
+  fileNames: readonly string[],
+  variant: string | undefined,
+): Promise<Component> {
+  const folder = join(checkpointFolder, name);
+  const { config, otherClass } = await readComponentConfig(checkpointFolder, name);
+  const weightsFile = chooseWeightsFile(fileNames, weightsNamings[name], folder, variant);
+  const read = weightsFile.kind === "index" ? readShardedWeights : readSingleWeights;
+  const { weightsFolder, tensors: stored } = await read(folder, weightsFile.name);
+  const { tensors, assumptions } = ownTensors(name, stored, folder);
+  return {
+    name,
+    config,
+    weightsFolder,
+    tensors,
+    assumptions: [...otherClassAssumptions(otherClass, name, tensors.keys()), ...assumptions],
+  };
+}
+
+/** A component's tensors under its own names. */
+function ownTensors(
+  name: Component["name"],
+  stored: Component["tensors"],
+  folder: string,
+): Pick<Component, "tensors" | "assumptions"> & { assumptions: string[] } {
+  const { names, textTensors } = ownNames(name, stored.keys(), folder);
+  const renamed = new Map([...names].map(([storedAs, own]) => [own, { ...stored.get(storedAs)!, name: own }]));
+  return {
+    tensors: name === "image_encoder" ? clipVisionTensors(renamed) : renamed,
+    assumptions: textTensors > 0 ? [`${folder}: holds a whole CLIP; its text half is left alone`] : [],
+  };
+}
+
+function refuse(where: string, problem: Message): never {
+  throw new StillmotionError("invalid-checkpoint", message`${where}: ${problem}`);
+}
