@@ -6,12 +6,13 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
-import { createCpuFp32Lowering } from "../src/lowering/cpu/fp32.ts";
+import { openDevice } from "../src/node/devices.ts";
+import { openScratchSpace } from "../src/node/scratch.ts";
 import { decodeLatents } from "../src/pipeline/decode.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
+import type { StageContext } from "../src/pipeline/run-stage.ts";
 import { createSessions } from "../src/pipeline/sessions.ts";
-import type { StageContext } from "../src/pipeline/stages.ts";
+import { describeDecoder } from "../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../src/tensor.ts";
 import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
@@ -24,20 +25,24 @@ const { positionals, values } = parseArgs({
 const [checkpoint, inputsFile, outputFile] = positionals as [string, string, string];
 
 const stopwatch = startStopwatch();
-const networks = readNetworks(await openCheckpoint(checkpoint), createCpuFp32Lowering);
+const { engine, lowerings } = await openDevice({ threads: Number(values.threads) });
+const networks = readNetworks(await openCheckpoint(checkpoint), lowerings, lowerings.unet[0]!);
 const { latents } = decodeSafetensors(await readFile(inputsFile), inputsFile).tensors as { latents: FloatTensor };
 const clip = floatTensor([1, ...latents.shape], latents.data); // (1, frames, 4, height, width)
-const engine = await createNodeEngine({ threads: Number(values.threads) });
 const context: StageContext = {
   engine,
+  scratch: openScratchSpace(),
   sessions: createSessions(engine, "model"),
   onProgress: () => {},
   signal: undefined,
 };
 const loadSeconds = stopwatch.elapsed();
 
-const settings = { decodeChunkSize: Number(values.window), decodeMode: "exact" } as const;
-const decode = () => decodeLatents(context, networks, clip, settings);
+const [numFrames, , height, width] = latents.shape as [number, number, number, number];
+const size = { numFrames, height: height * networks.vae.scale, width: width * networks.vae.scale };
+const settings = { ...size, decodeChunkSize: Number(values.window), decodeMode: "exact" } as const;
+const stage = describeDecoder(networks, settings, { clips: 1, offload: "model" });
+const decode = () => decodeLatents(context, stage, networks, clip);
 let [frames] = await decode();
 const warmUpSeconds = stopwatch.elapsed() - loadSeconds;
 for (let run = 0; run < Number(values.runs); run++) [frames] = await stopwatch.run(decode);

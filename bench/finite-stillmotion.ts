@@ -3,9 +3,10 @@
  * evaluation: node bench/finite-stillmotion.ts [CHECKPOINT] [--frames N] [--width N] [--height N] [--runs N] [--dtype int8]
  */
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
 import { areFinite } from "../src/finite.ts";
-import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/lowering/cpu/dtypes.ts";
+import type { Dtype } from "../src/lowering/lowerings.ts";
+import { openDevice } from "../src/node/devices.ts";
+import { chooseUnetLowering } from "../src/options/choose-lowering.ts";
 import { readNetworks, unetsOf } from "../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../src/tensor.ts";
 import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
@@ -21,11 +22,11 @@ const { positionals, values } = parseArgs({
   },
 });
 
-const dtype = resolveDtype(values.dtype as Dtype);
+const dtype = values.dtype as Dtype;
+const { engine, lowerings } = await openDevice();
 const checkpoint = await openCheckpoint(positionals[0] ?? "models/tiny");
-const networks = readNetworks(checkpoint, lowering, unetLowering(dtype, resolveWeightStorage("auto", dtype)));
+const networks = readNetworks(checkpoint, lowerings, chooseUnetLowering(lowerings, { dtype }));
 const size = { numFrames: Number(values.frames), width: Number(values.width), height: Number(values.height) };
-const engine = await createNodeEngine();
 /** With DeepCache, whose whole UNet gives the most numbers; without, its sample alone. */
 for (const cacheInterval of [1, 2]) {
   const [{ model, graph }] = unetsOf(networks, { ...size, cacheInterval, chunkFeedForward: 1 }) as [

@@ -2,7 +2,7 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadImage } from "../src/node/image/load-image.ts";
-import { StableVideoDiffusionPipeline } from "../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../src/node/stable-video-diffusion.ts";
 import { createGenerator } from "../src/random/generator.ts";
 import { randn } from "../src/random/randn.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../src/tensor.ts";

@@ -6,12 +6,14 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { createNodeEngine } from "../src/engine/ort/ort-engine.ts";
-import { type Dtype, lowering, resolveDtype, resolveWeightStorage, unetLowering } from "../src/lowering/cpu/dtypes.ts";
-import type { WeightStorage } from "../src/lowering/cpu/parameter.ts";
-import { withUnets } from "../src/pipeline/evaluate-unet.ts";
+import { openDevice } from "../src/node/devices.ts";
+import { openScratchSpace } from "../src/node/scratch.ts";
+import { chooseUnetLowering } from "../src/options/choose-lowering.ts";
+import type { FromPretrainedOptions } from "../src/options/load-options.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
+import { withStage } from "../src/pipeline/run-stage.ts";
 import { createSessions } from "../src/pipeline/sessions.ts";
+import { describeUnet } from "../src/pipeline/stages.ts";
 import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
@@ -23,17 +25,25 @@ const stopwatch = startStopwatch();
 const opened = await openCheckpoint(checkpoint);
 const { tensors } = decodeSafetensors(await readFile(inputsFile), inputsFile);
 const [frames, , height, width] = tensors.latents!.shape as [number, number, number, number];
-const dtype = resolveDtype(values.dtype as Dtype);
-const storage = resolveWeightStorage(values["weight-storage"] as WeightStorage | undefined, dtype);
-const { write } = readNetworks(opened, lowering, unetLowering(dtype, storage));
-const engine = await createNodeEngine({ threads: Number(values.threads) });
+const { engine, lowerings } = await openDevice({ threads: Number(values.threads) });
+const asked = { dtype: values.dtype, weightStorage: values["weight-storage"] } as FromPretrainedOptions;
+const networks = readNetworks(opened, lowerings, chooseUnetLowering(lowerings, asked));
+const { write, vae } = networks;
 const { image_embedding, ...others } = tensors;
 const once = await engine.load(write.conditioning({ frames }).model);
 const { conditioning } = await once.run({ image_embedding: image_embedding! });
 await once.release();
 const inputs = { ...others, conditioning: conditioning! };
-const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
-await withUnets(context, [write.unet({ frames, height, width })], async ([session]) => {
+const context = {
+  engine,
+  scratch: openScratchSpace(),
+  sessions: createSessions(engine, "model"),
+  onProgress: () => {},
+  signal: undefined,
+};
+const size = { numFrames: frames, height: height * vae.scale, width: width * vae.scale };
+const stage = describeUnet(networks, { ...size, cacheInterval: 1, chunkFeedForward: 1 }, { halves: 1, steps: 1 });
+await withStage(context, stage, async ([session]) => {
   const loadSeconds = stopwatch.elapsed();
   const evaluate = () => session!.run(inputs, { part: "one evaluation" });
   let result = await evaluate();

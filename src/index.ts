@@ -6,14 +6,17 @@ export { type Fit, type FitOptions, fitImage } from "./image/fit.ts";
 export { createImage, type Image } from "./image/image.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
-export type { Dtype } from "./lowering/cpu/dtypes.ts";
+export type { Dtype } from "./lowering/lowerings.ts";
 export { loadImage } from "./node/image/load-image.ts";
-export type { ColorProfile, LoadImageOptions } from "./node/image/open-picture.ts";
+export { type ColorProfile, type LoadImageOptions, loadImageDefaults } from "./node/image/open-picture.ts";
 export type { ImageSource } from "./node/image/read-source.ts";
+export { StableVideoDiffusionPipeline } from "./node/stable-video-diffusion.ts";
 export { type ExportOptions, exportToVideo } from "./node/video/export.ts";
 export { type ClipMetadata, readClipMetadata } from "./node/video/read-metadata.ts";
 export type { PreparedWeight, StoredWeight } from "./onnx/prepared.ts";
+export type { GenerateOptions, GenerateResult } from "./options/generate-call.ts";
 export { type GenerateSettings, generateDefaults } from "./options/generate-options.ts";
+export { type FromPretrainedOptions, loadDefaults, type Offload } from "./options/load-options.ts";
 export type { LoraSource } from "./options/loras.ts";
 export {
   generateJsonSchema,
@@ -24,16 +27,9 @@ export {
   settingsToJson,
 } from "./options/options-json.ts";
 export type { Preset, PresetName } from "./options/presets.ts";
-export type { OnStep, OutputType, PythonSpelling, Settings } from "./options/resolve-settings.ts";
-export type { DenoiseStep } from "./pipeline/denoise.ts";
-export type { Offload } from "./pipeline/sessions.ts";
-export {
-  type FromPretrainedOptions,
-  type GenerateOptions,
-  type GenerateResult,
-  StableVideoDiffusionPipeline,
-} from "./pipeline/stable-video-diffusion.ts";
-export type { ProgressEvent, Stage } from "./pipeline/stages.ts";
+export type { OutputType, PythonSpelling, Settings } from "./options/resolve-settings.ts";
+export type { DenoiseStep, OnStep } from "./pipeline/denoise-step.ts";
+export type { ProgressEvent, Stage } from "./pipeline/progress.ts";
 export type { DataType, FloatTensor, Tensor, TensorData } from "./tensor.ts";
 export type { ClipData } from "./video/clip.ts";
 export type { Checkpoint, Component, JsonObject, WeightEntry } from "./weights/types.ts";

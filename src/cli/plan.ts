@@ -1,11 +1,11 @@
 /** What does `stillmotion plan` take, and what does it show? What `generate` would take with the same flags, before it does. */
 import { Command, type OptionValues } from "commander";
 import { bytesText } from "../byte-sizes.ts";
-import { scratchInMemoryBytes } from "../engine/engine.ts";
 import type { Plan } from "../estimate/plan.ts";
 import { freeSpaceBytes } from "../node/files/free-space.ts";
 import { temporaryFolder } from "../node/scratch.ts";
 import type { Settings } from "../options/resolve-settings.ts";
+import { scratchInMemoryBytes } from "../streaming/scratch.ts";
 import { textWithFlags } from "./errors.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { chosenText, planLine } from "./report/run-lines.ts";

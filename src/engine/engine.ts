@@ -75,18 +75,28 @@ interface LoadOptions {
   readonly workspace?: Workspace | undefined;
 }
 
-/** A long array of float32 values outside of any graph, on a disk where it would be much memory. */
-export interface Scratch {
-  /** Fills `into` with the values from number `first` on, which must have been written before. */
-  read(first: number, into: Float32Array): Promise<void>;
-  /** @throws StillmotionError `output` when the disk is full */
-  write(first: number, values: Float32Array): Promise<void>;
-  /** Gives memory or disk back. */
-  release(): Promise<void>;
+/** Memory that runs take a share of: that of the host, or a device's own. */
+export interface MemoryPool {
+  /** What a session could still take, for plans made before a run. */
+  availableBytes(): number;
+  /** What the process holds of it now. */
+  heldBytes(): number;
+  /**
+   * Grants a run memory, so that the next one knows that it is no longer free. Call what it gives when the run is over; safe to
+   * call twice.
+   */
+  reserve(sizeBytes: number): () => void;
+  /** What runs under way, of this engine and of others that share the pool, may still take of what is available. */
+  promisedBytes(): number;
 }
 
-/** What all scratches together may hold in memory; the others are files. */
-export const scratchInMemoryBytes = 64e6;
+/** One object twice where the device has no memory of its own. */
+export interface EngineMemory {
+  /** For what JavaScript holds: pictures, latents, frames. */
+  readonly host: MemoryPool;
+  /** For weights, and for what graphs hold while they run. */
+  readonly device: MemoryPool;
+}
 
 /** What starts sessions on one device. */
 export interface Engine {
@@ -94,25 +104,7 @@ export interface Engine {
   readonly provider: string;
   /** Threads that one operator may use. */
   readonly threads: number;
-  /** Memory that a session could still take, for plans made before a run. */
-  availableMemoryBytes(): number;
-  /** What the process holds now. */
-  residentMemoryBytes(): number;
-  /**
-   * Grants a run memory, so that the next one knows that it is no longer free. Call what it gives when the run is over; safe to
-   * call twice.
-   */
-  reserveMemory(sizeBytes: number): () => void;
-  /** What runs under way, of this engine and of others that share its memory, may still take of what is available. */
-  promisedMemoryBytes(): number;
-  /**
-   * Room for `length` values, whose first content is nothing in particular.
-   *
-   * @throws StillmotionError `output` when there is no room
-   */
-  createScratch(length: number): Promise<Scratch>;
-  /** Throws `output` when scratches of `sizeBytes` together would find no room. */
-  assertScratchFits(sizeBytes: number): Promise<void>;
+  readonly memory: EngineMemory;
   /** @throws StillmotionError `out-of-memory` */
   openWorkspace(size: WorkspaceSize, options?: { signal?: AbortSignal | undefined }): Promise<Workspace>;
   load(model: Model, options?: LoadOptions): Promise<Session>;

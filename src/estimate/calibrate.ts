@@ -1,6 +1,7 @@
 /** How fast is this machine? A second or two of small graphs on the pipeline's own engine, one for each kind of work. */
-import { type Engine, type Session, scratchInMemoryBytes, type Workspace } from "../engine/engine.ts";
+import type { Engine, Session, Workspace } from "../engine/engine.ts";
 import { StillmotionError } from "../errors.ts";
+import type { Dtype } from "../lowering/lowerings.ts";
 import {
   addConstant,
   addInput,
@@ -14,6 +15,7 @@ import { memoryOf } from "../onnx/memory.ts";
 import * as ops from "../onnx/ops.ts";
 import { serialise } from "../onnx/serialise.ts";
 import { type KindOfWork, kindsOfWork, workOf } from "../onnx/work.ts";
+import { type ScratchSpace, scratchInMemoryBytes } from "../streaming/scratch.ts";
 import { elementCount, floatTensor } from "../tensor.ts";
 
 export interface Speeds {
@@ -32,11 +34,20 @@ const usualSpeeds: Omit<Speeds, "movedBytesPerSecond"> = {
   scratchBytesPerSecond: 5e9,
 };
 
+/** Kinds that networks of a dtype are made of. */
+export function kindsForDtype(dtype: Dtype): readonly KindOfWork[] {
+  return kindsOfWork.filter((kind) => kind !== "int8Product" || dtype === "int8");
+}
+
 /** Each graph is run so often, and the fastest run counts. */
 const runs = 3;
 
 /** @param kinds whose speed is needed; the others stay as usual */
-export async function calibrate(engine: Engine, kinds: readonly KindOfWork[] = kindsOfWork): Promise<Speeds> {
+export async function calibrate(
+  engine: Engine,
+  scratch: ScratchSpace,
+  kinds: readonly KindOfWork[] = kindsOfWork,
+): Promise<Speeds> {
   const moving = movingGraph();
   const { runBytes } = memoryOf(moving);
   const inFreshMemory = await measure(engine, moving);
@@ -59,7 +70,7 @@ export async function calibrate(engine: Engine, kinds: readonly KindOfWork[] = k
       multiplicationsPerSecond,
       movedBytesPerSecond,
       freshBytesPerSecond: runBytes / Math.max(0, inFreshMemory - movingSeconds),
-      scratchBytesPerSecond: await scratchSpeed(engine),
+      scratchBytesPerSecond: await scratchSpeed(scratch),
     };
   } finally {
     await workspace.release();
@@ -91,12 +102,12 @@ async function fastestRun(session: Session): Promise<number> {
 }
 
 /** As the maps of a clip are: written to a new place and to an old one, and each time read twice. */
-async function scratchSpeed(engine: Engine): Promise<number> {
+async function scratchSpeed(space: ScratchSpace): Promise<number> {
   const piece = new Float32Array(4e6);
   const pieces = Math.ceil(scratchInMemoryBytes / piece.byteLength) + 1; // too many for memory
   const starts = Array.from({ length: pieces }, (_, index) => index * piece.length);
   try {
-    const scratch = await engine.createScratch(pieces * piece.length);
+    const scratch = await space.create(pieces * piece.length);
     try {
       const started = performance.now();
       for (let time = 0; time < 2; time++) {

@@ -1,20 +1,17 @@
 /** What will a run take? Memory and time of each stage, and what is set aside on a disk, before any weight is read. */
 import { type Message, messageText } from "../errors.ts";
-import type { Dtype } from "../lowering/cpu/dtypes.ts";
-import type { WeightStorage } from "../lowering/cpu/parameter.ts";
+import type { Dtype, WeightStorage } from "../lowering/lowerings.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import { kindsOfWork, workOf } from "../onnx/work.ts";
+import type { Offload } from "../options/load-options.ts";
 import type { Settings } from "../options/resolve-settings.ts";
-import { chunks, decoderSegments, isWindowed, setAsideBytes } from "../pipeline/decode.ts";
-import { scalesOf } from "../pipeline/guidance.ts";
-import { latentSize, type Networks, unetsOf } from "../pipeline/networks.ts";
-import type { Offload } from "../pipeline/sessions.ts";
-import type { Stage } from "../pipeline/stages.ts";
-import { movedMapBytes, windowOf } from "../streaming/run-segments.ts";
+import type { Networks } from "../pipeline/networks.ts";
+import type { Stage } from "../pipeline/progress.ts";
+import { describeStages, type Run, type StageDescription } from "../pipeline/stages.ts";
 import { elementCount } from "../tensor.ts";
 import type { Speeds } from "./calibrate.ts";
-import { type Run, stageMemory } from "./memory.ts";
+import { type StageMemory, stageMemory } from "./memory.ts";
 
 /** What one network will take. */
 export interface StagePlan {
@@ -24,6 +21,12 @@ export interface StagePlan {
   /** With the files in the system's cache. */
   readonly loadSeconds: number;
   readonly runSeconds: number;
+}
+
+/** What will be held of one pool of memory at most, and what may be. */
+export interface PoolPlan {
+  readonly peakBytes: number;
+  readonly availableBytes: number;
 }
 
 /** What a call of `generate` will take, estimated. */
@@ -36,6 +39,8 @@ export interface Plan {
   readonly availableBytes: number;
   /** Where that is less than the peak: the smallest change that would fit. `generate` would refuse the run. */
   readonly advice?: string;
+  /** What lies in the memory of a device that has its own; of such a run the bytes above are the host's. */
+  readonly device?: PoolPlan;
   /** The advice with its options as data, as the `said` of an error. */
   readonly adviceSaid?: Message;
   /** All stages, loading included. */
@@ -52,15 +57,6 @@ export interface Plan {
   readonly offload: Offload;
 }
 
-/** What a network is run for: how often it is loaded and run. */
-interface Task {
-  readonly network: WrittenNetwork;
-  readonly loads: number;
-  readonly runs: number;
-  /** Whether all runs use the same memory, in place of taking it from the system each time. */
-  readonly inWorkspace?: boolean;
-}
-
 export interface PlannedRun extends Run {
   readonly dtype: Dtype;
   readonly weightStorage: WeightStorage;
@@ -68,35 +64,53 @@ export interface PlannedRun extends Run {
   readonly evaluations: readonly number[];
 }
 
-/** @param heldBytes what the process holds before the run */
+/** What is there of a pool before the run. */
+export interface PoolState {
+  readonly heldBytes: number;
+  /** With what the run may take of it. */
+  readonly availableBytes: number;
+}
+
+/** @param pools absent `device`: it has no memory of its own */
 export function planRun(
   networks: Networks,
   run: PlannedRun,
   speeds: Speeds,
-  { heldBytes, availableBytes, advice }: { heldBytes: number; availableBytes: number; advice?: Message | undefined },
+  { host, device, advice }: { host: PoolState; device?: PoolState | undefined; advice?: Message | undefined },
 ): Plan {
-  const { settings, images, offload, dtype, weightStorage, evaluations, outputType } = run;
-  const stages = stageMemory(networks, run).map(({ stage, bytes }): StagePlan => {
-    const tasks = tasksOf(networks, run, stage);
-    const sum = (seconds: (task: Task) => number) => tasks.reduce((total, task) => total + seconds(task), 0);
+  const { settings, offload, dtype, weightStorage, evaluations } = run;
+  const described: StageDescription[] = Object.values(describeStages(networks, run));
+  const memory = stageMemory(networks, run);
+  const hostBytes = ({ bytes, deviceBytes }: StageMemory) => (device ? bytes - deviceBytes : bytes);
+  const stages = described.map((stage, index): StagePlan => {
+    const sharesMemory = stage.workspace !== undefined && offload === "model";
+    const seconds = stage.uses.map(({ network, loads, runs }, use) => ({
+      load: loads * loadSeconds(network, speeds),
+      run: (runs ?? evaluations[use]!) * runSeconds(network, sharesMemory, speeds),
+    }));
     return {
-      stage,
-      peakBytes: heldBytes + bytes,
-      loadSeconds: sum(({ network, loads }) => loads * loadSeconds(network, speeds)),
+      stage: stage.stage,
+      peakBytes: host.heldBytes + hostBytes(memory[index]!),
+      loadSeconds: seconds.reduce((sum, { load }) => sum + load, 0),
       runSeconds:
-        sum((task) => task.runs * runSeconds(task, speeds)) +
-        (stage === "vae decoder" ? mapSeconds(networks, run, speeds) : 0),
+        seconds.reduce((sum, { run }) => sum + run, 0) + stage.movedScratchBytes / speeds.scratchBytesPerSecond,
     };
   });
   const [whole = 0, shallow = 0] = evaluations;
   return {
     stages,
     peakBytes: Math.max(...stages.map(({ peakBytes }) => peakBytes)),
-    availableBytes,
+    availableBytes: host.availableBytes,
+    ...(device && {
+      device: {
+        peakBytes: device.heldBytes + Math.max(...memory.map(({ deviceBytes }) => deviceBytes)),
+        availableBytes: device.availableBytes,
+      },
+    }),
     ...(advice !== undefined && { advice: messageText(advice), adviceSaid: advice }),
     seconds: stages.reduce((total, stage) => total + stage.loadSeconds + stage.runSeconds, 0),
-    scratchBytes: outputType === "latents" ? 0 : setAsideBytes(networks, settings),
-    clips: images * settings.numVideosPerPrompt,
+    scratchBytes: Math.max(...described.map(({ scratchBytes }) => scratchBytes)),
+    clips: run.images * settings.numVideosPerPrompt,
     unetRuns: { whole, shallow },
     settings,
     dtype,
@@ -105,59 +119,11 @@ export function planRun(
   };
 }
 
-function tasksOf(networks: Networks, { settings, images, offload, evaluations }: PlannedRun, stage: Stage): Task[] {
-  const { write } = networks;
-  const { width, height } = settings;
-  switch (stage) {
-    case "image encoder":
-      return [{ network: write.imageEncoder(), loads: 1, runs: images }];
-    case "vae encoder":
-      return [{ network: write.vaeEncoder({ height, width }), loads: 1, runs: images }];
-    case "conditioning": {
-      const embeddings = images + (scalesOf(settings) ? 1 : 0);
-      return [{ network: write.conditioning({ frames: settings.numFrames }), loads: 1, runs: embeddings }];
-    }
-    case "unet":
-      return unetsOf(networks, settings).map((network, index) => ({
-        network,
-        loads: 1,
-        runs: evaluations[index]!,
-        inWorkspace: offload === "model",
-      }));
-    case "vae decoder":
-      return decoderTasks(networks, settings, images * settings.numVideosPerPrompt, offload);
-  }
-}
-
-function decoderTasks(networks: Networks, settings: Settings, clips: number, offload: Offload): Task[] {
-  const { numFrames, decodeChunkSize } = settings;
-  if (isWindowed(settings)) {
-    const loads = offload === "model" ? clips : 1;
-    return decoderSegments(networks, settings).map((network) => ({
-      network,
-      loads,
-      runs: clips * Math.ceil(numFrames / windowOf(network)),
-      inWorkspace: offload === "model",
-    }));
-  }
-  return [...chunks(numFrames, decodeChunkSize)].map(([frames, starts]) => ({
-    network: networks.write.vaeDecoder({ frames, ...latentSize(networks, settings) }),
-    loads: 1,
-    runs: clips * starts.length,
-  }));
-}
-
-/** What decoding in windows takes to set its maps aside. */
-function mapSeconds(networks: Networks, { settings, images }: PlannedRun, speeds: Speeds): number {
-  if (!isWindowed(settings)) return 0;
-  const movedBytes = movedMapBytes(decoderSegments(networks, settings), settings.numFrames);
-  return (images * settings.numVideosPerPrompt * movedBytes) / speeds.scratchBytesPerSecond;
-}
-
-function runSeconds({ network: { graph }, inWorkspace = false }: Task, speeds: Speeds): number {
+/** @param sharesMemory whether all runs use the same memory, in place of taking it from the system each time */
+function runSeconds({ graph }: WrittenNetwork, sharesMemory: boolean, speeds: Speeds): number {
   const { multiplications, movedBytes } = workOf(graph);
   const multiplying = kindsOfWork.map((kind) => multiplications[kind] / speeds.multiplicationsPerSecond[kind]);
-  const freshBytes = inWorkspace ? 0 : memoryOf(graph).runBytes;
+  const freshBytes = sharesMemory ? 0 : memoryOf(graph).runBytes;
   const moving = movedBytes / speeds.movedBytesPerSecond + freshBytes / speeds.freshBytesPerSecond;
   return multiplying.reduce((sum, each) => sum + each, 0) + moving;
 }

@@ -1,4 +1,5 @@
 /** What may a layer ask for, without knowing the device? The meaning of each operation; a lowering decides how it is done. */
+import type { Graph } from "../onnx/graph.ts";
 import type { Weight } from "../weights/view.ts";
 
 /**
@@ -112,3 +113,6 @@ export interface Lowering {
   /** The same, then a 3 x 3 convolution that keeps this size. */
   upsampleConv2d(x: Value, weight: Weight, bias: Weight, size: { height: number; width: number }): Value;
 }
+
+/** Begins to write a graph. */
+export type CreateLowering = (graph: Graph) => Lowering;

@@ -1,6 +1,6 @@
 /** How does a component of a checkpoint become a model that an engine runs? */
 import type { Model } from "../engine/engine.ts";
-import type { Lowering } from "../lowering/lowering.ts";
+import type { CreateLowering, Lowering } from "../lowering/lowering.ts";
 import { type Segment, segmentsOf } from "../lowering/segments.ts";
 import { createGraph, type Graph, storedWeights } from "../onnx/graph.ts";
 import { serialise } from "../onnx/serialise.ts";
@@ -10,8 +10,6 @@ import { readWeights, type Weights } from "../weights/view.ts";
 
 /** A network bound to its configuration: it reads inputs from the lowering, and names its outputs there. */
 export type Network = (weights: Weights, lowering: Lowering) => void;
-
-export type CreateLowering = (graph: Graph) => Lowering;
 
 /** A network ready for an engine, and what it will take to run it. */
 export interface WrittenNetwork {

@@ -4,15 +4,10 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesText } from "../byte-sizes.ts";
-import { type Scratch, scratchInMemoryBytes } from "../engine/engine.ts";
-import { message, option, StillmotionError } from "../errors.ts";
-import { freeSpaceBytes } from "./files/free-space.ts";
 
-/** See the methods of `Engine`. */
-export interface ScratchSpace {
-  create(length: number): Promise<Scratch>;
-  assertFits(sizeBytes: number): Promise<void>;
-}
+import { message, option, StillmotionError } from "../errors.ts";
+import { type Scratch, type ScratchSpace, scratchInMemoryBytes } from "../streaming/scratch.ts";
+import { freeSpaceBytes } from "./files/free-space.ts";
 
 /**
  * @param given folder for the files. Default: the system's folder for temporary files, or `/var/tmp` where that one lies in
@@ -20,10 +15,7 @@ export interface ScratchSpace {
  * @param options.inMemoryBytes what all scratches together may hold in memory
  * @throws StillmotionError `invalid-option` when no file can be made in the folder that is given
  */
-export function openScratchSpace(
-  given: string | undefined,
-  { inMemoryBytes = scratchInMemoryBytes } = {},
-): ScratchSpace {
+export function openScratchSpace(given?: string, { inMemoryBytes = scratchInMemoryBytes } = {}): ScratchSpace {
   if (given !== undefined) assertWritable(given);
   const folder = given ?? temporaryFolder();
   let heldBytes = 0;

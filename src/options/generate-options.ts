@@ -1,7 +1,6 @@
 /** Which options does a generation take? One schema gives their types, limits, defaults and help to every door. */
 import { z } from "zod";
 import { fits } from "../image/fit.ts";
-import { decodeModes } from "../pipeline/decode.ts";
 import { type SamplerName, samplerNames } from "../schedulers/samplers.ts";
 import { type FloatTensor, isFloatTensor } from "../tensor.ts";
 import { defaultFps } from "../video/clip.ts";
@@ -33,6 +32,9 @@ export const prices = {
   guidanceInterval: "1.3 times as fast with 0.3,10, 41 dB",
   numInferenceSteps: "2.0 times as fast with half of 25, 51 dB",
 } as const;
+
+/** Whether frames that are not decoded together are decoded as if they were, or each chunk by itself as in the reference. */
+const decodeModes = ["exact", "reference"] as const;
 
 const presentations = z.registry<OptionPresentation>();
 

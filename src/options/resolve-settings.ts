@@ -1,7 +1,7 @@
 /** Which settings are in force for a call? The caller's, else the preset's, else the checkpoint's and the defaults. */
 import { byteSizeForms, bytesFromText } from "../byte-sizes.ts";
 import { inCall, type Message, message, option, StillmotionError } from "../errors.ts";
-import type { DenoiseStep } from "../pipeline/denoise.ts";
+import type { OnStep } from "../pipeline/denoise-step.ts";
 import { randomSeed } from "../random/generator.ts";
 import type { FloatTensor } from "../tensor.ts";
 import { type GenerateSettings, generateDefaults, type OptionName } from "./generate-options.ts";
@@ -42,10 +42,6 @@ const outputTypes: Readonly<Record<string, OutputType>> = {
   pt: "floats",
   latent: "latents",
 };
-
-/** Called after each step. A tensor that it returns, of the same shape, replaces the latents. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a callback that returns nothing is the usual one
-export type OnStep = (step: DenoiseStep) => FloatTensor | undefined | void | Promise<FloatTensor | undefined | void>;
 
 /** What Python's call has and ours does otherwise: what to write instead. */
 const elsewhere: Readonly<Record<string, Message>> = {

@@ -8,7 +8,8 @@ import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { JsonObject } from "../weights/types.ts";
 import type { Halves } from "./guidance.ts";
 import type { Networks } from "./networks.ts";
-import { type StageContext, withSession } from "./stages.ts";
+import { type StageContext, withStage } from "./run-stage.ts";
+import type { StageDescription } from "./stages.ts";
 
 /** What one picture gives to its clips, or no picture to the unconditional half of guidance. */
 export interface ImageConditioning {
@@ -43,15 +44,17 @@ export function readPictures(
 /** The CLIP embedding of each picture: (1, channels) each. */
 export async function embedImages(
   context: StageContext,
-  networks: Networks,
+  description: StageDescription,
   pictures: readonly PictureInputs[],
 ): Promise<FloatTensor[]> {
-  return withSession(context, "image encoder", networks.write.imageEncoder(), async (session) => {
+  const { stage, parts: total } = description;
+  return withStage(context, description, async ([session]) => {
     const embeddings: FloatTensor[] = [];
     for (const { clipPixels } of pictures) {
-      context.onProgress({ stage: "image encoder", state: "running", done: embeddings.length, total: pictures.length });
-      const part = pictureText(embeddings.length, pictures.length);
-      const { image_embedding } = await session.run({ pixel_values: clipPixels }, { signal: context.signal, part });
+      const done = embeddings.length;
+      context.onProgress({ stage, state: "running", done, total });
+      const part = pictureText(done, total);
+      const { image_embedding } = await session!.run({ pixel_values: clipPixels }, { signal: context.signal, part });
       embeddings.push(image_embedding as FloatTensor);
     }
     return embeddings;
@@ -66,19 +69,20 @@ export async function embedImages(
  */
 export async function encodeImages(
   context: StageContext,
-  networks: Networks,
+  description: StageDescription,
   pictures: readonly PictureInputs[],
   noise: FloatTensor,
-  { width, height, noiseAugStrength }: { width: number; height: number; noiseAugStrength: number },
+  noiseAugStrength: number,
 ): Promise<FloatTensor[]> {
-  return withSession(context, "vae encoder", networks.write.vaeEncoder({ height, width }), async (session) => {
+  const { stage, parts: total } = description;
+  return withStage(context, description, async ([session]) => {
     const latents: FloatTensor[] = [];
-    for (const [index, { fitted }] of pictures.entries()) {
-      context.onProgress({ stage: "vae encoder", state: "running", done: index, total: pictures.length });
-      const part = pictureText(index, pictures.length);
+    for (const [done, { fitted }] of pictures.entries()) {
+      context.onProgress({ stage, state: "running", done, total });
+      const part = pictureText(done, total);
       const pixels = vaePixelValues(fitted);
-      addNoise(pixels, noise, index, noiseAugStrength);
-      const result = await session.run({ image: pixels }, { signal: context.signal, part });
+      addNoise(pixels, noise, done, noiseAugStrength);
+      const result = await session!.run({ image: pixels }, { signal: context.signal, part });
       latents.push(result.latents as FloatTensor);
     }
     return latents;
@@ -89,25 +93,27 @@ export async function encodeImages(
  * What the UNet is conditioned on for each picture, and without one. Without, embedding and latents are zero: SVD was trained
  * so.
  *
- * @param isGuided whether the run has a half without a picture
+ * @param description has one part for each picture, and one more where the run is guided: the half without a picture
  */
 export async function conditionImages(
   context: StageContext,
-  networks: Networks,
-  images: readonly { readonly embedding: FloatTensor; readonly latents: FloatTensor }[],
-  { numFrames, isGuided }: { numFrames: number; isGuided: boolean },
+  description: StageDescription,
+  embeddings: readonly FloatTensor[],
+  latents: readonly FloatTensor[],
 ): Promise<Halves<ImageConditioning>[]> {
-  const { embedding, latents } = images[0]!;
-  const withoutImage = { embedding: floatTensor(embedding.shape), latents: floatTensor(latents.shape) };
+  const { stage, parts: total } = description;
+  const images = embeddings.map((embedding, index) => ({ embedding, latents: latents[index]! }));
+  const isGuided = total > images.length;
+  const zeros = (ofImages: readonly FloatTensor[]) => floatTensor(ofImages[0]!.shape);
+  const withoutImage = { embedding: zeros(embeddings), latents: zeros(latents) };
   const all = isGuided ? [...images, withoutImage] : images;
-  const network = networks.write.conditioning({ frames: numFrames });
-  return withSession(context, "conditioning", network, async (session) => {
+  return withStage(context, description, async ([session]) => {
     const conditionings: ImageConditioning[] = [];
     for (const { embedding, latents } of all) {
       const done = conditionings.length;
-      context.onProgress({ stage: "conditioning", state: "running", done, total: all.length });
+      context.onProgress({ stage, state: "running", done, total });
       const part = done < images.length ? pictureText(done, images.length) : "the half of guidance without a picture";
-      const result = await session.run({ image_embedding: embedding }, { signal: context.signal, part });
+      const result = await session!.run({ image_embedding: embedding }, { signal: context.signal, part });
       conditionings.push({ rows: result.conditioning as FloatTensor, latents });
     }
     const unconditional = isGuided ? conditionings.pop() : undefined;

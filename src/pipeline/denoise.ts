@@ -4,6 +4,7 @@ import { denoisedSample, scaleModelInput } from "../schedulers/preconditioning.t
 import type { Churn, Sampler } from "../schedulers/sampler.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { ImageConditioning } from "./conditioning.ts";
+import type { DenoiseStep } from "./denoise-step.ts";
 import type { EvaluateUnet, UnetInputs } from "./evaluate-unet.ts";
 import { type GuidanceInterval, guide, type Halves, isWithin } from "./guidance.ts";
 
@@ -26,19 +27,6 @@ export interface DenoiseJob {
   readonly guidanceScales?: Float32Array | undefined;
   /** Outside it no noise level is guided. Absent for all levels. */
   readonly guidanceInterval?: GuidanceInterval | undefined;
-}
-
-/** The state after one step. */
-export interface DenoiseStep {
-  /** Steps done, from 1. */
-  readonly step: number;
-  readonly steps: number;
-  /** The noise level that the step started from. */
-  readonly sigma: number;
-  /** What the network is told of that level. */
-  readonly timestep: number;
-  /** (clips, frames, 4, height, width). */
-  readonly latents: FloatTensor;
 }
 
 /**

@@ -1,28 +1,12 @@
 /** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
-import type { WrittenNetwork } from "../models/network.ts";
-import { loadedTogether, memoryOf } from "../onnx/memory.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Halves } from "./guidance.ts";
 import type { StageSession } from "./not-finite.ts";
-import { withWorkspace } from "./shared-workspace.ts";
-import { type StageContext, withSessions } from "./stages.ts";
 
 export type UnetInputs = Readonly<Record<string, FloatTensor>>;
 
 /** One evaluation of one clip: its inputs, and the sample for each half of them. Evaluations of a run never overlap. */
 export type EvaluateUnet = (clip: number, inputs: Halves<UnetInputs>) => Promise<Halves<Float32Array>>;
-
-/** Loads the networks that `unetsOf` gives, whose runs share their memory. */
-export function withUnets<Result>(
-  context: StageContext,
-  unets: readonly WrittenNetwork[],
-  use: (sessions: readonly StageSession[]) => Promise<Result>,
-): Promise<Result> {
-  const { weightsBytes, runBytes } = loadedTogether(unets.map(({ graph }) => memoryOf(graph)));
-  return withWorkspace(context, { tensorBytes: 0, runBytes }, weightsBytes, (inWorkspace) =>
-    withSessions(inWorkspace, "unet", unets, use),
-  );
-}
 
 interface Running {
   readonly signal?: AbortSignal | undefined;

@@ -1,22 +1,18 @@
 /** Which models does a checkpoint give? Its configurations, read once, and the graph of each stage for a size. */
 import { inCall, message, option, StillmotionError } from "../errors.ts";
+import type { CreateLowering } from "../lowering/lowering.ts";
+import type { Lowerings, UnetLowering } from "../lowering/lowerings.ts";
 import { clipVision, clipVisionConfig } from "../models/clip-vision.ts";
 import { conditioning, unetPart } from "../models/conditioning.ts";
 import { shallowPart, shallowUnet, unetWithDeepFeature } from "../models/deep-cache-unet.ts";
-import {
-  type CreateLowering,
-  type Network,
-  type WrittenNetwork,
-  writeNetwork,
-  writeSegments,
-} from "../models/network.ts";
+import { type Network, type WrittenNetwork, writeNetwork, writeSegments } from "../models/network.ts";
 import { type UnetEvaluation, type UnetSize, unet, unetConfig } from "../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../models/vae.ts";
 import { areFew, optimiseIfSmall } from "../onnx/optimised.ts";
 import type { Settings } from "../options/resolve-settings.ts";
 import { segmentsForClip } from "../streaming/segment-windows.ts";
 import type { Checkpoint, Component } from "../weights/types.ts";
-import type { Stage } from "./stages.ts";
+import type { Stage } from "./progress.ts";
 
 export type Networks = ReturnType<typeof readNetworks>;
 
@@ -24,14 +20,13 @@ export type Networks = ReturnType<typeof readNetworks>;
  * Reads the configurations of a checkpoint and checks that its parts fit each other. Each of `write` gives a network for
  * one size; sizes are in pixels of its input, latent pixels for the UNet and the decoder.
  *
- * @param createUnetLowering for a UNet that runs in another precision than the other networks
- * @param createSmallUnetLowering in place of it where the graph is so small that sessions optimise it
+ * @param lowerings of the device that will run them
+ * @param unetLowering the one of them that the UNet is written with
  */
 export function readNetworks(
   checkpoint: Checkpoint,
-  createLowering: CreateLowering,
-  createUnetLowering: CreateLowering = createLowering,
-  createSmallUnetLowering?: CreateLowering,
+  { others: createLowering }: Pick<Lowerings, "others">,
+  unetLowering: Pick<UnetLowering, "create" | "createSmall">,
 ) {
   const clip = clipVisionConfig(checkpoint.imageEncoder.config);
   const vae = vaeConfig(checkpoint.vae.config);
@@ -60,14 +55,15 @@ export function readNetworks(
     keepRecent((size: UnetEvaluation) => {
       const inLowering = (create: CreateLowering) =>
         writeNetwork("unet", component, create, network(size), optimiseIfSmall);
-      const small =
-        createSmallUnetLowering && areFew(component.tensors.values()) ? inLowering(createSmallUnetLowering) : undefined;
-      return small?.graph.isOptimised ? small : inLowering(createUnetLowering);
+      const { create, createSmall } = unetLowering;
+      const small = createSmall && areFew(component.tensors.values()) ? inLowering(createSmall) : undefined;
+      return small?.graph.isOptimised ? small : inLowering(create);
     });
   return {
     clip,
     vae,
     unet: denoiser,
+    schedulerConfig: checkpoint.schedulerConfig,
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
       vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
@@ -100,6 +96,13 @@ export function latentSize({ vae }: Pick<Networks, "vae">, { width, height }: Pi
   );
 }
 
+/** Of what denoising starts from and ends with: (clips, frames, 4, height / 8, width / 8) with the published VAE. */
+export function latentsShape(networks: Pick<Networks, "vae">, settings: Settings, images: number): readonly number[] {
+  const { height, width } = latentSize(networks, settings);
+  const clips = images * settings.numVideosPerPrompt;
+  return [clips, settings.numFrames, networks.vae.latentChannels, height, width];
+}
+
 /** What denoising runs: the UNet, or with DeepCache the whole one and the shallow one. */
 export function unetsOf(
   networks: Pick<Networks, "vae" | "write">,
@@ -109,6 +112,30 @@ export function unetsOf(
   const { numFrames: frames, chunkFeedForward: feedForwardPieces } = settings;
   const evaluation = { frames, ...latentSize(networks, settings), feedForwardPieces };
   return settings.cacheInterval === 1 ? [unet(evaluation)] : [unetWithDeepFeature(evaluation), shallowUnet(evaluation)];
+}
+
+/**
+ * The clip that a checkpoint was made for: its own number of frames, and 16:9 pictures with the area of the square that
+ * `sample_size` stands for. For the published 96 latent pixels of 8 that is 1024 x 576.
+ */
+export function trainedSize({ unet, vae }: Pick<Networks, "unet" | "vae">): {
+  width: number;
+  height: number;
+  numFrames: number;
+} {
+  const side = unet.sampleSize * vae.scale;
+  const multipleOf8 = (size: number) => Math.max(16, 8 * Math.round(size / 8));
+  return { width: multipleOf8((side * 4) / 3), height: multipleOf8((side * 3) / 4), numFrames: unet.numFrames };
+}
+
+/** Writes each graph at a small size, so that a wrong tensor is an error of loading and not of the first run. */
+export function checkTensors({ write, unet }: Networks): void {
+  const size = { frames: 1, height: 2 ** unet.downLevels.length, width: 2 ** unet.downLevels.length };
+  write.imageEncoder();
+  write.vaeEncoder({ height: 64, width: 64 });
+  write.conditioning(size);
+  write.unet(size);
+  write.vaeDecoder(size);
 }
 
 interface PictureSize {

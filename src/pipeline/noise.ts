@@ -3,7 +3,8 @@ import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { float16ToFloat32 } from "../half.ts";
 import { createGenerator, type RandomGenerator } from "../random/generator.ts";
 import { randn } from "../random/randn.ts";
-import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
+import { elementCount, type FloatTensor, floatTensor, sameShape } from "../tensor.ts";
+import { assertGivenFinite } from "./not-finite.ts";
 
 export type Seed = number | bigint;
 
@@ -39,4 +40,17 @@ export function noiseSource(seeds: Seed | readonly Seed[], clips: number): DrawN
 function draw(generator: RandomGenerator, shape: readonly number[], dtype: "fp32" | "fp16"): FloatTensor {
   if (dtype === "fp32") return randn(generator, shape, "float32");
   return floatTensor(shape, float16ToFloat32(randn(generator, shape, "float16").data));
+}
+
+/** Throws `invalid-option` for latents of a caller that cannot take the noise's place. */
+export function checkGivenLatents(latents: FloatTensor | undefined, shape: readonly number[]): void {
+  if (!latents) return;
+  const given = message`${inCall("generate")}${option("latents")}`;
+  if (sameShape(latents.shape, shape)) {
+    assertGivenFinite(message`${given} is a tensor`, latents);
+    return;
+  }
+  const got = message`${given} has shape [${latents.shape.join(", ")}]`;
+  const axes = "clips, frames, channels, height and width of the latents";
+  throw new StillmotionError("invalid-option", message`${got}, expected [${shape.join(", ")}]: ${axes}`);
 }

@@ -5,7 +5,7 @@ import { areFinite } from "../finite.ts";
 import type { Settings } from "../options/resolve-settings.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Checkpoint } from "../weights/types.ts";
-import type { Stage } from "./stages.ts";
+import type { Stage } from "./progress.ts";
 
 /** What may be the cause in a run. */
 export interface Suspects {

@@ -1,12 +1,8 @@
 /** How long does a loaded network stay? Until its stage is over, or for the next call of the pipeline as well. */
 import type { Engine, Model, Session, Workspace } from "../engine/engine.ts";
-import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import { memoryOf } from "../onnx/memory.ts";
-
-/** `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls. */
-export const offloads = ["model", "none"] as const;
-export type Offload = (typeof offloads)[number];
+import type { Offload } from "../options/load-options.ts";
 
 /** Who asks for a session: the same object for all stages of one call of the pipeline. */
 interface Borrower {
@@ -35,14 +31,7 @@ export interface Sessions {
   keptBytes(): number;
 }
 
-/** @throws StillmotionError `invalid-option` for another way of offloading */
 export function createSessions(engine: Engine, offload: Offload): Sessions {
-  if (!offloads.includes(offload)) {
-    throw new StillmotionError(
-      "invalid-option",
-      message`${inCall("fromPretrained")}${option("offload")} is ${JSON.stringify(offload)}, expected ${offloads.join(" or ")}`,
-    );
-  }
   return offload === "model" ? releaseAfterUse(engine) : keepLoaded(engine);
 }
 

@@ -1,6 +1,6 @@
 /** Where do the feature maps of a clip lie while its segments run, and for how long? In scratches, one map after another. */
-import type { Engine, Scratch } from "../engine/engine.ts";
 import type { ClipMap, Segment } from "../lowering/segments.ts";
+import type { Scratch, ScratchSpace } from "./scratch.ts";
 
 /** A scratch for maps of one size, from the segment that first writes or reads one of them to the last that reads one. */
 interface Place {
@@ -61,7 +61,7 @@ export interface ClipMaps {
 }
 
 export function createClipMaps(
-  { createScratch }: Pick<Engine, "createScratch">,
+  space: Pick<ScratchSpace, "create">,
   segments: readonly Segment[],
   frames: number,
 ): ClipMaps {
@@ -79,7 +79,7 @@ export function createClipMaps(
   return {
     async begin(index) {
       for (const place of places) {
-        if (place.from === index) scratches.set(place, await createScratch(frames * place.frameSize));
+        if (place.from === index) scratches.set(place, await space.create(frames * place.frameSize));
       }
     },
     async end(index) {

@@ -3,11 +3,11 @@ import { throwIfAborted } from "../errors.ts";
 import type { WrittenSegment } from "../models/network.ts";
 import { countMultiplications } from "../onnx/work.ts";
 import type { StageSession } from "../pipeline/not-finite.ts";
-import type { WorkspaceContext } from "../pipeline/shared-workspace.ts";
-import { withSession } from "../pipeline/stages.ts";
-import { elementCount, type FloatTensor, floatTensor } from "../tensor.ts";
+import { type WorkspaceContext, withSessions } from "../pipeline/run-stage.ts";
+import { type FloatTensor, floatTensor } from "../tensor.ts";
 import { type ClipMaps, createClipMaps } from "./clip-maps.ts";
 import { type ClipStatistics, gatherClipStatistics } from "./clip-statistics.ts";
+import { windowOf } from "./segment-windows.ts";
 import { mapTensors } from "./segment-workspace.ts";
 
 /** A clip on its way through the segments. */
@@ -35,7 +35,7 @@ export async function runSegments(
   name: string,
   onWork: (share: number) => void,
 ): Promise<Float32Array> {
-  const maps = createClipMaps(context.engine, segments, frames);
+  const maps = createClipMaps(context.scratch, segments, frames);
   const work = segments.map((segment) => countMultiplications(segment.graph));
   const allWork = segments.reduce(
     (sum, segment, index) => sum + work[index]! * Math.ceil(frames / windowOf(segment)),
@@ -50,10 +50,10 @@ export async function runSegments(
       if (index === 0) await maps.write(first, 0, given);
       const { gathers } = segment;
       if (gathers) passage.statistics.set(gathers.map.name, gatherClipStatistics(gathers.groups));
-      await withSession(context, "vae decoder", segment, async (session) => {
+      await withSessions(context, "vae decoder", [segment], async ([session]) => {
         for (let done = 0; done < frames; done += windowOf(segment)) {
           throwIfAborted(context.signal);
-          await runWindow(context, session, segment, passage, done);
+          await runWindow(context, session!, segment, passage, done);
           workDone += work[index]!;
           onWork(workDone / allWork);
         }
@@ -66,25 +66,6 @@ export async function runSegments(
   } finally {
     await maps.releaseAll();
   }
-}
-
-/** Frames that a segment gets at a time, the neighbours not counted. */
-export function windowOf({ reads }: WrittenSegment): number {
-  return reads[0]!.shape[0]! - 2 * reads[0]!.neighbours;
-}
-
-/** Bytes that one clip brings to its maps' places and back, what is given and the result included. */
-export function movedMapBytes(segments: readonly WrittenSegment[], frames: number): number {
-  const [first, result] = [segments[0]!.reads[0]!.map, segments.at(-1)!.writes[0]!];
-  let numbers = frames * (first.frameSize + result.frameSize);
-  for (const segment of segments) {
-    const windows = Math.ceil(frames / windowOf(segment));
-    for (const { shape, map, neighbours } of segment.reads) {
-      numbers += windows * elementCount(shape) - 2 * neighbours * map.frameSize; // none beyond the clip's ends
-    }
-    for (const { frameSize } of segment.writes) numbers += frames * frameSize;
-  }
-  return Float32Array.BYTES_PER_ELEMENT * numbers;
 }
 
 /**

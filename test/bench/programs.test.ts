@@ -7,7 +7,7 @@ import { clipInputs, decodeInputs, heldOutPhotos, unetInputs } from "../../bench
 import type { Measurement } from "../../bench/measurement.ts";
 import { runForJson } from "../../bench/process.ts";
 import { loadImage } from "../../src/node/image/load-image.ts";
-import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import type { FloatTensor } from "../../src/tensor.ts";

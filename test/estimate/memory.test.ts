@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { message, messageText, option, StillmotionError } from "../../src/errors.ts";
 import { peakMemory, type Run } from "../../src/estimate/memory.ts";
-import { assertFitsInMemory, type Room, roomFor, whereMemoryRanOut } from "../../src/estimate/room.ts";
-import type { SmallerNetworks } from "../../src/estimate/suggestion.ts";
+import { assertFitsInMemory, type Room, roomFor, whereMemoryRanOut } from "../../src/estimate/memory-limits.ts";
+import type { SmallerNetworks } from "../../src/estimate/advice.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
@@ -14,13 +14,13 @@ import { memoryOf } from "../../src/onnx/memory.ts";
 import { resolveSettings } from "../../src/options/resolve-settings.ts";
 import { type Networks, readNetworks } from "../../src/pipeline/networks.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
-import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { published } from "../support/published.ts";
 
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "../checkpoints/two-levels-fp32"));
 const networks = readNetworks(checkpoint, createCpuFp32Lowering);
-const engine = await createNodeEngine({ threads: 2 });
+const engine = await createOrtEngine({ threads: 2 });
 afterAll(() => engine.dispose());
 
 const size = { width: 48, height: 32, numFrames: 3 };
@@ -107,7 +107,7 @@ describe("where that is too much", () => {
 it("networks that are kept are not counted against the next call", async () => {
   const options = { ...size, numInferenceSteps: 1, seed: 1 };
   let freeBytes = bytes(run(options, { offload: "none" }));
-  const own = await createNodeEngine({ threads: 2 });
+  const own = await createOrtEngine({ threads: 2 });
   const tight: Engine = { ...own, availableMemoryBytes: () => freeBytes };
   await using pipe = new StableVideoDiffusionPipeline(checkpoint, tight, { offload: "none" });
   const picture = createImage(4, 4, new Uint8Array(48));
@@ -127,7 +127,7 @@ describe("memory that a call has been let through with", () => {
     ["of the same pipeline", 1],
     ["of another pipeline", 2],
   ])("is not there for a second call %s, which may have it when the first is over", async (_, pipelines) => {
-    const engines = await Promise.all(Array.from({ length: pipelines }, () => createNodeEngine({ threads: 2 })));
+    const engines = await Promise.all(Array.from({ length: pipelines }, () => createOrtEngine({ threads: 2 })));
     const pipes = engines.map((own) => {
       const tight: Engine = { ...own, availableMemoryBytes: () => 1.5 * needed };
       return new StableVideoDiffusionPipeline(checkpoint, tight);
@@ -143,7 +143,7 @@ describe("memory that a call has been let through with", () => {
   });
 
   it("is given back by a call that fails", async () => {
-    const own = await createNodeEngine({ threads: 2 });
+    const own = await createOrtEngine({ threads: 2 });
     const pipe = new StableVideoDiffusionPipeline(checkpoint, { ...own, availableMemoryBytes: () => 1.5 * needed });
     const onStep = () => {
       throw new Error("enough");
@@ -154,7 +154,7 @@ describe("memory that a call has been let through with", () => {
   });
 
   it("counts as held where a second call may have so much for the process", async () => {
-    const own = await createNodeEngine({ threads: 2 });
+    const own = await createOrtEngine({ threads: 2 });
     const end = own.reserveMemory(64e9);
     const room = roomFor({ ...own, availableMemoryBytes: () => 128e9 }, createSessions(own, "model"), 80e9);
     end();

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { textWithFlags } from "../../src/cli/errors.ts";
 import { type Plan, planRun } from "../../src/estimate/plan.ts";
 import { createImage, type Image } from "../../src/image/image.ts";
-import type { Dtype } from "../../src/lowering/cpu/dtypes.ts";
+import type { Dtype } from "../../src/lowering/lowerings.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { OutputType } from "../../src/options/resolve-settings.ts";
 import { decoderSegments } from "../../src/pipeline/decode.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
-import type { CreateLowering } from "../../src/models/network.ts";
+import type { CreateLowering } from "../../src/lowering/lowering.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { openScratchSpace, temporaryFolder } from "../../src/node/scratch.ts";
 import { smallFileSystem } from "../support/small-file-system.ts";
@@ -111,7 +111,7 @@ describe("without room", () => {
 
 it("refuses a folder in which it cannot write when the engine starts", async () => {
   const scratchFolder = join(folder, "nowhere");
-  await expect(createNodeEngine({ scratchFolder })).rejects.toMatchObject({
+  await expect(createOrtEngine({ scratchFolder })).rejects.toMatchObject({
     code: "invalid-option",
     message: `scratchFolder is ${scratchFolder}, expected a folder in which files can be written`,
   });

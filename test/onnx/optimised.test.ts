@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
-import type { CreateLowering } from "../../src/models/network.ts";
+import type { CreateLowering } from "../../src/lowering/lowering.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";

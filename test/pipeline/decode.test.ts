@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { type DecodeSettings, decodeLatents, toImages } from "../../src/pipeline/decode.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
@@ -127,7 +127,7 @@ describe("exact decoding", () => {
   it.runIf(existsSync("/proc/self/fd"))("leaves nothing behind when it is aborted", async () => {
     const scratchFolder = await mkdtemp(join(temporary, "scratch-"));
     await using stack = new AsyncDisposableStack();
-    const owned = await createNodeEngine({ threads: 1, scratchFolder });
+    const owned = await createOrtEngine({ threads: 1, scratchFolder });
     stack.defer(() => owned.dispose());
     const openScratches = () =>
       readdirSync("/proc/self/fd").filter((descriptor) => linkOf(descriptor).startsWith(scratchFolder));

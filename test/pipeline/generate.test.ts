@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
-import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
@@ -210,7 +210,7 @@ describe("what cannot work", () => {
 
   it("names what would fit when memory is short", { timeout: 120_000 }, async () => {
     const checkpoint = await openCheckpoint(folder);
-    const real = await createNodeEngine();
+    const real = await createOrtEngine();
     const tight = (availableBytes: number): Engine => ({ ...real, availableMemoryBytes: () => availableBytes });
     const decode = { ...small, width: 256, height: 256, numFrames: 8 };
     const chunked = new StableVideoDiffusionPipeline(checkpoint, tight(500e6));

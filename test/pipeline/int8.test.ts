@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadImage } from "../../src/node/image/load-image.ts";
-import { type FromPretrainedOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { FromPretrainedOptions } from "../../src/options/load-options.ts";
 
 const small = { seed: 42, width: 96, height: 64, numFrames: 4, numInferenceSteps: 4 };
 const root = join(import.meta.dirname, "..", "..");

@@ -3,7 +3,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { floatsOf } from "../../src/floats.ts";
 import {
   type FromPretrainedOptions,
@@ -22,7 +22,7 @@ const twoLevels = join(root, "test", "checkpoints", "two-levels-fp32");
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await createNodeEngine({ threads: 2 });
+  engine = await createOrtEngine({ threads: 2 });
 });
 afterAll(() => engine.dispose());
 

@@ -6,7 +6,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createImage } from "../../src/image/image.ts";
-import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import { limitMemory } from "../support/limit-memory.ts";
 
 const [window, scratchFolder] = process.argv.slice(2) as [string, string];

@@ -1,7 +1,7 @@
 /** Which networks stay loaded between calls, when do they make way, and is the clip the same whatever is chosen? */
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import type { ProgressEvent } from "../../src/pipeline/stages.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";

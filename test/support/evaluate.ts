@@ -1,10 +1,11 @@
 /** How does a test run a layer or a block by itself? As a small network of its own, on the real engine. */
 import { afterAll, beforeAll } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { Lowering, Value } from "../../src/lowering/lowering.ts";
-import { type CreateLowering, type Network, writeNetwork } from "../../src/models/network.ts";
+import type { CreateLowering } from "../../src/lowering/lowering.ts";
+import { type Network, writeNetwork } from "../../src/models/network.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
 import type { Component } from "../../src/weights/types.ts";
 import type { Weights } from "../../src/weights/view.ts";
@@ -25,7 +26,7 @@ export interface Workbench {
 export function testEngine(): () => Engine {
   let engine: Engine | undefined;
   beforeAll(async () => {
-    engine = await createNodeEngine({ threads: 2 });
+    engine = await createOrtEngine({ threads: 2 });
   });
   afterAll(() => engine?.dispose());
   return () => engine!;

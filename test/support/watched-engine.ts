@@ -1,6 +1,6 @@
 /** What does a pipeline ask of its engine? The real engine, with a record of what was loaded, run and released. */
 import type { Engine, Session } from "../../src/engine/engine.ts";
-import { createNodeEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import type { Tensor } from "../../src/tensor.ts";
 
 interface WatchedRun {
@@ -18,7 +18,7 @@ export interface WatchedEngine {
 }
 
 export async function watchedEngine(change: Partial<Engine> = {}): Promise<WatchedEngine> {
-  const real = await createNodeEngine({ threads: 2 });
+  const real = await createOrtEngine({ threads: 2 });
   const changes: string[] = [];
   const runs: WatchedRun[] = [];
   let loaded = 0;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
 import { floatsOf } from "../../floats.ts";
 import { createImage } from "../../image/image.ts";
-import { StableVideoDiffusionPipeline } from "../../pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../node/stable-video-diffusion.ts";
 import type { Tensor } from "../../tensor.ts";
 import { readSafetensors } from "../../weights/safetensors/safetensors-file.ts";
 

@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import { message, StillmotionError } from "../../errors.ts";
 import { exportToVideo } from "../../node/video/export.ts";
+import type { GenerateResult } from "../../options/generate-call.ts";
 import { toImages } from "../../pipeline/decode.ts";
-import type { GenerateResult } from "../../pipeline/stable-video-diffusion.ts";
 import { type FloatTensor, floatTensor } from "../../tensor.ts";
 import type { Reporter, WrittenFiles } from "../report/reporter.ts";
 

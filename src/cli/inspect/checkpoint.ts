@@ -2,15 +2,14 @@
 import { join } from "node:path";
 import { bytesText } from "../../byte-sizes.ts";
 import { StillmotionError } from "../../errors.ts";
-import { createCpuFp32Lowering } from "../../lowering/cpu/fp32.ts";
+import { cpuLowerings } from "../../lowering/cpu/lowerings.ts";
 import { clipVision, clipVisionConfig } from "../../models/clip-vision.ts";
 import { conditioning, unetPart } from "../../models/conditioning.ts";
 import { type Network, tensorProblems } from "../../models/network.ts";
 import { unet, unetConfig } from "../../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../../models/vae.ts";
 import { parseSettings } from "../../options/parse-settings.ts";
-import { readNetworks } from "../../pipeline/networks.ts";
-import { trainedSize } from "../../pipeline/stable-video-diffusion.ts";
+import { readNetworks, trainedSize } from "../../pipeline/networks.ts";
 import { eulerDiscreteConfig } from "../../schedulers/euler-discrete.ts";
 import { elementCount } from "../../tensor.ts";
 import { openCheckpoint } from "../../weights/checkpoint/checkpoint.ts";
@@ -32,7 +31,7 @@ export async function inspectCheckpoint(folder: string, options: { variant?: str
   if (problems.length === 0) {
     // Each part is sound by itself; do they fit each other?
     const checkpoint = await openCheckpoint(folder, options);
-    problems.push(...problemsOf(() => void readNetworks(checkpoint, createCpuFp32Lowering)));
+    problems.push(...problemsOf(() => void readNetworks(checkpoint, cpuLowerings, cpuLowerings.unet[0]!)));
   }
   const components = survey.components.map(describeComponent);
   const { schedulerConfig: scheduler, preset, assumptions } = survey;
@@ -120,7 +119,7 @@ function networksOf(component: Component): string[] {
   const check = (part: Component, network: () => Network) => {
     let found: string[] = [];
     const thrown = problemsOf(() => {
-      found = tensorProblems(part, createCpuFp32Lowering, network());
+      found = tensorProblems(part, cpuLowerings.others, network());
     });
     return [...thrown, ...found];
   };

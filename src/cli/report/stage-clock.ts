@@ -1,5 +1,5 @@
 /** How far is a run, how long does a part take and how long will the rest? Measured from the pipeline's progress events. */
-import type { ProgressEvent, Stage } from "../../pipeline/stages.ts";
+import type { ProgressEvent, Stage } from "../../pipeline/progress.ts";
 
 /** What a run passes through: the pipeline's networks, then the files. */
 export type RunStage = Stage | "export";

@@ -5,7 +5,7 @@ import { findModel } from "../../hub/model-name.ts";
 import { fileIdentity } from "../../node/files/file-identity.ts";
 import { defaultCacheFolder, repositoryFolders } from "../../node/hub/cache-folder.ts";
 import { localPath } from "../../node/image/read-source.ts";
-import type { FromPretrainedOptions } from "../../pipeline/stable-video-diffusion.ts";
+import type { FromPretrainedOptions } from "../../options/load-options.ts";
 import { isFile } from "../../weights/checkpoint/not-a-checkpoint.ts";
 
 interface FileRead {

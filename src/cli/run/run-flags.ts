@@ -1,6 +1,7 @@
 /** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
 import { existsSync } from "node:fs";
 import type { Command, OptionValues } from "commander";
+import { loadSchema } from "../../options/load-options.ts";
 import { loraFromText } from "../../options/loras.ts";
 import { numberFromText } from "../../options/option-text.ts";
 import { hubOptions } from "../models/resolve.ts";
@@ -8,8 +9,6 @@ import { builtInCheckpoint } from "../package-files.ts";
 import { modelFlags, pictureFlags, toLoadFlag } from "./load-flags.ts";
 import type { RunRequest } from "./open-run.ts";
 import { settingFlags, settingsFromFlags } from "./setting-flags.ts";
-
-const mayBeRepeated: keyof typeof modelFlags = "loras";
 
 /** Behind the flags that the command has of its own. */
 export function withRunFlags(command: Command): Command {
@@ -21,9 +20,9 @@ export function withRunFlags(command: Command): Command {
       "a checkpoint's path, or a model of the hub, downloaded when first used: svd, svd-xt, svd-xt-1.1 or org/name " +
         "(default: the small checkpoint that comes with stillmotion)",
     );
-  for (const [name, flag] of Object.entries(modelFlags)) {
-    const option = toLoadFlag(flag);
-    command.addOption(name === mayBeRepeated ? option.argParser(collect) : option);
+  for (const presentation of modelFlags().values()) {
+    const flag = toLoadFlag(presentation);
+    command.addOption(presentation.isRepeated ? flag.argParser(collect) : flag);
   }
   command.optionsGroup("Pictures:");
   for (const flag of Object.values(pictureFlags)) command.addOption(toLoadFlag(flag));
@@ -44,7 +43,7 @@ export function runFromFlags(
     maxMemory: flags.memory,
     pipelineOptions: {
       hub: hubOptions({ revision, localFilesOnly, signal, onProgress }),
-      ...given(flags, ["variant", "dtype", "weightStorage", "device", "offload", "unet", "preset", "scratchFolder"]),
+      ...given(flags, Object.keys(loadSchema.shape)),
       ...numbers(flags, ["threads"]),
       ...library(),
       loras: flags.lora?.map((text: string) => loraFromText(text, existsSync)),

@@ -3,34 +3,37 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { abortedError, message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { programUrl } from "../../node/installed-package.ts";
-import { openScratchSpace } from "../../node/scratch.ts";
 import type { PreparedWeight } from "../../onnx/prepared.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../../tensor.ts";
 import type { Engine, Model, Session, Workspace } from "../engine.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./api.ts";
 import { findOrtLibrary } from "./library.ts";
 import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
-import { addressSpaceLeft } from "./native-memory.ts";
 import { packsMatrices } from "./packing-probe.ts";
 import { placeWeights } from "./place-weights.ts";
 import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
-import { processMemory } from "./reserved-memory.ts";
+import { processMemory } from "./process-memory.ts";
 import { configure, type Runtime, releaseParts, startRuntime, stopRuntime } from "./session.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
 
-export interface NodeEngineOptions {
-  /** Where graphs run: `cpu`, or `auto` for the best that this version supports. Default: `auto`. */
-  readonly device?: string | undefined;
+/** An execution provider of ONNX Runtime, as sessions ask for it. */
+export interface OrtProvider {
+  /** As `GetAvailableProviders` names it. */
+  readonly name: string;
+}
+
+/** The one that every library has. */
+export const cpuProvider: OrtProvider = { name: "CPUExecutionProvider" };
+
+export interface OrtEngineOptions {
+  /** What graphs run on. Default: the CPU. */
+  readonly provider?: OrtProvider | undefined;
   /** Threads that one operator may use. Default: as many as the machine runs at once. */
   readonly threads?: number | undefined;
   /** The ONNX Runtime library to use, version 1.22 or newer. Default: the one in onnxruntime-node. */
   readonly libraryPath?: string | undefined;
-  /** Where a run may write what would be much memory. Default: the system's folder for temporary files. */
-  readonly scratchFolder?: string | undefined;
 }
-
-const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvider", cpu: "CPUExecutionProvider" };
 
 /**
  * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. Graphs with weights
@@ -40,27 +43,23 @@ const providers: Readonly<Record<string, string>> = { auto: "CPUExecutionProvide
  * of one operator. One given to `load` rejects at once, but threads end after the weight that each prepares, and ONNX
  * Runtime looks for it now and then, so that the memory may be held a little longer; `dispose` waits for that.
  *
- * @throws StillmotionError `unsupported` for another device, `engine` when the library is missing, too old or not ONNX
+ * @throws StillmotionError `unsupported` for a provider that the library does not have, `engine` when the library is missing, too old or not ONNX
  *   Runtime, `invalid-option` for a number of threads that is no positive integer
  * @example
- * const engine = await createNodeEngine({ threads: 4 });
+ * const engine = await createOrtEngine({ threads: 4 });
  * const session = await engine.load({ name: "unet", bytes, weightsFolder });
  * const { sample } = await session.run({ latents }, { signal });
  * await engine.dispose();
  */
-export async function createNodeEngine(options: NodeEngineOptions = {}): Promise<Engine> {
-  const { device = "auto", threads = availableParallelism(), libraryPath = findOrtLibrary(), scratchFolder } = options;
+export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<Engine> {
+  const { provider = cpuProvider, threads = availableParallelism(), libraryPath = findOrtLibrary() } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     const problem = message`${option("threads")} is ${threads}, expected a whole number of at least 1`;
     throw new StillmotionError("invalid-option", problem);
   }
-  const scratchSpace = openScratchSpace(scratchFolder);
   const api = openOrtApi(libraryPath);
-  const provider = Object.hasOwn(providers, device) ? providers[device] : undefined;
-  if (provider === undefined) {
-    const available = `${libraryPath} has ${availableProviders(api).join(", ")}`;
-    const expected = `this version runs graphs on ${Object.keys(providers).join(" or ")} only (${available})`;
-    throw new StillmotionError("unsupported", message`${option("device")} is "${device}", but ${expected}`);
+  if (!availableProviders(api).includes(provider.name)) {
+    throw new StillmotionError("unsupported", `${libraryPath} has no ${provider.name}; ${hasProviders(api)}`);
   }
   const worker = new WorkerCalls(programUrl("engine/ort/worker"), { libraryPath });
   await worker.started;
@@ -72,25 +71,20 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
   const disposed = new AbortController();
   let packing: Promise<boolean> | undefined;
   return {
-    provider,
+    provider: provider.name,
     threads,
-    availableMemoryBytes: () => Math.min(process.availableMemory(), addressSpaceLeft()),
-    residentMemoryBytes: () => process.memoryUsage.rss(),
-    reserveMemory: processMemory.reserve,
-    promisedMemoryBytes: processMemory.promisedBytes,
-    createScratch: scratchSpace.create,
-    assertScratchFits: scratchSpace.assertFits,
+    memory: { host: processMemory, device: processMemory },
     openWorkspace: workspaces.open,
     load(model, { signal, workspace } = {}) {
       const packs = (file: string) => {
-        packing ??= packsMatrices(worker, api, { provider, threads, model, file }).catch((error) => {
+        packing ??= packsMatrices(worker, api, { provider: provider.name, threads, model, file }).catch((error) => {
           packing = undefined;
           throw error;
         });
         return packing;
       };
       return load(worker, api, model, {
-        provider,
+        provider: provider.name,
         threads,
         signal,
         workspace,
@@ -111,6 +105,9 @@ export async function createNodeEngine(options: NodeEngineOptions = {}): Promise
     },
   };
 }
+
+/** For messages. */
+const hasProviders = (api: OrtApi) => `it has ${availableProviders(api).join(", ")}`;
 
 const wasDisposed = "the engine was disposed";
 

@@ -5,9 +5,10 @@ import { elementCount, sameShape } from "../../tensor.ts";
 import { reshaped, rows, type Weight } from "../../weights/view.ts";
 import { evenParts } from "../even-parts.ts";
 import type { Activation, Lowering, Padding, Value } from "../lowering.ts";
+import type { WeightStorage } from "../lowerings.ts";
 import { attendAcrossItems } from "./attention-across-items.ts";
 import { normalisePlanes, normalisePlanesBy, normaliseTokens, planesStatistics } from "./group-norm.ts";
-import { carriesPast, parameter as parameterEdge, type WeightStorage } from "./parameter.ts";
+import { carriesPast, parameter as parameterEdge } from "./parameter.ts";
 import type { Storage } from "./storage.ts";
 import { commonStorage, firstStorage, itemsOf, repeated, type StoredValue, stored, writtenBy } from "./values.ts";
 import {

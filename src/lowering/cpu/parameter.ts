@@ -2,12 +2,7 @@
 import { addExternal, addFloatWeight, addInt8Rows, addNamedConstant, type Edge, type Graph } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 import type { Weight } from "../../weights/view.ts";
-
-/**
- * What weights are in memory, whatever the arithmetic: `fp32`; `stored`, as they lie in their file; or `int8`, with a scale
- * for each output. The last two are brought to fp32 each time that they are used.
- */
-export type WeightStorage = "fp32" | "stored" | "int8";
+import type { WeightStorage } from "../lowerings.ts";
 
 /**
  * What enters or leaves the network, such as latents, has fewer channels: nothing to save, and errors would go straight into

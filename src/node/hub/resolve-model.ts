@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { hubError, KnownModelError, TransientHubError } from "../../hub/hub-errors.ts";
+import type { HubOptions } from "../../hub/hub-options.ts";
 import { checkEndpoint, type HubAccess } from "../../hub/hub-request.ts";
 import { knownCheckpoint } from "../../hub/known-checkpoints.ts";
 import { type Listing, listFiles } from "../../hub/list-files.ts";
@@ -24,30 +25,11 @@ import { downloadFiles } from "./download-files.ts";
 import { noSuchPath } from "./nearest-path.ts";
 
 /** Options of {@link resolveModel}. */
-export interface ResolveModelOptions {
-  /** A branch, a tag or a commit of the hub's repository. Default: `main`. */
-  readonly revision?: string | undefined;
+export interface ResolveModelOptions extends HubOptions {
   /** Weights to fetch where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. Default: the plain ones. */
   readonly variant?: string | undefined;
   /** Components whose weights are not needed: a UNet that another file has, for instance. Default: none. */
   readonly withoutWeights?: readonly Component["name"][] | undefined;
-  /** Use what is in the cache and ask nobody. Default: false. */
-  readonly localFilesOnly?: boolean | undefined;
-  /** Default: `https://huggingface.co`. */
-  readonly endpoint?: string | undefined;
-  /** Sent to the endpoint's host and to no other. Default: none. */
-  readonly token?: string | undefined;
-  /** The Hugging Face cache. Default: `~/.cache/huggingface/hub`. */
-  readonly cacheFolder?: string | undefined;
-  /** Ends the download; what has arrived is continued by the next call. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((event: DownloadEvent) => void) | undefined;
-  /** In place of the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch | undefined;
-  /** Before the second try of a request that failed; each further pause is twice as long. Default: 500. */
-  readonly retryDelayMs?: number | undefined;
-  /** A connection that brings nothing for this long is made anew. Default: 30000. */
-  readonly stallTimeoutMs?: number | undefined;
 }
 
 /**

@@ -22,22 +22,39 @@ import { type OtherColors, toSrgb } from "./to-srgb.ts";
 export const colorProfiles = ["ignore", "srgb"] as const;
 export type ColorProfile = (typeof colorProfiles)[number];
 
+/** Options of `loadImage`; see {@link loadImageDefaults} for what is taken instead. */
 export interface LoadImageOptions {
-  /** What a colour profile does; default `ignore`, as in the reference. */
+  /** What a colour profile does. Default: `ignore`, as in the reference. */
   readonly colorProfile?: ColorProfile | undefined;
   /**
    * What transparent pixels are put over: `#rrggbb`, or a name such as `white`. Default `none`, as in the reference: alpha is
    * dropped, and the colours that it hides show.
    */
   readonly background?: string | undefined;
-  /** Width times height that is decoded at most; default 50 million. Checked before decoding. */
+  /** Width times height that is decoded at most. Checked before decoding. */
   readonly maxPixels?: number | undefined;
-  /** Bytes that are read or downloaded at most; default 50 million. */
+  /** Bytes that are read or downloaded at most. */
   readonly maxBytes?: number | undefined;
-  /** Milliseconds for a download as a whole; default 30 000. */
+  /** Milliseconds for a download as a whole. */
   readonly timeoutMs?: number | undefined;
   /** Ends reading with the error code `aborted`. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What holds where {@link LoadImageOptions} say nothing: colours and hidden colours as the reference has them. */
+export const loadImageDefaults = {
+  colorProfile: "ignore",
+  background: noBackground,
+  maxPixels: 50e6,
+  maxBytes: 50e6,
+  timeoutMs: 30_000,
+} as const satisfies LoadImageOptions;
+
+function withoutUndefined<Options extends object>(
+  options: Options,
+): { [Name in keyof Options]: Exclude<Options[Name], undefined> } {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as { [Name in keyof Options]: Exclude<Options[Name], undefined> };
 }
 
 /** An image, and what a person may want to know of it. */
@@ -53,10 +70,10 @@ export interface Picture {
 
 /** See `loadImage`. A profile that cannot be used is no error here, but noticed. */
 export async function openPicture(source: ImageSource, options: LoadImageOptions): Promise<Picture> {
-  const { maxPixels = 50e6, maxBytes = 50e6, timeoutMs = 30_000, signal } = options;
+  const { maxPixels, maxBytes, timeoutMs, signal, ...shown } = { ...loadImageDefaults, ...withoutUndefined(options) };
   checkLimits({ maxPixels, maxBytes, timeoutMs });
-  const colorProfile = checkColorProfile(options.colorProfile ?? "ignore");
-  const background = parseBackground(options.background ?? noBackground);
+  const colorProfile = checkColorProfile(shown.colorProfile);
+  const background = parseBackground(shown.background);
 
   const file = await readSource(source, { maxBytes, timeoutMs, signal });
   const { name } = file;

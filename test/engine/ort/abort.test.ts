@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine, Session } from "../../../src/engine/engine.ts";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { identityModel, matMulChain } from "./test-models.ts";
 
@@ -13,7 +13,7 @@ let long: Session;
 let quick: Session;
 
 beforeAll(async () => {
-  engine = await createNodeEngine({ threads: 2 });
+  engine = await createOrtEngine({ threads: 2 });
   long = await engine.load({ name: "long", bytes: matMulChain(size, 3000) });
   quick = await engine.load({ name: "quick", bytes: identityModel("float32", [2]) });
 }, 60_000);

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { WorkerCalls } from "../../../src/engine/ort/worker-calls.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { identityModel, matMulChain } from "./test-models.ts";
@@ -16,7 +16,7 @@ it.skipIf(process.platform === "win32")(
   "an engine starts no telemetry, which would leave a file in the temporary folder",
   async () => {
     const engine = new URL("../../../src/engine/ort/ort-engine.ts", import.meta.url);
-    const program = `const { createNodeEngine } = await import("${engine}"); await (await createNodeEngine()).dispose();`;
+    const program = `const { createOrtEngine } = await import("${engine}"); await (await createOrtEngine()).dispose();`;
     const folder = mkdtempSync(join(tmpdir(), "telemetry-"));
     const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
       env: { ...process.env, TMPDIR: folder },
@@ -29,7 +29,7 @@ it.skipIf(process.platform === "win32")(
 
 describe("dispose", () => {
   it("may be called twice, also at once, and refuses what comes later", async () => {
-    const engine = await createNodeEngine();
+    const engine = await createOrtEngine();
     const session = await engine.load(identity);
     await Promise.all([engine.dispose(), engine.dispose()]);
     await engine.dispose();
@@ -39,7 +39,7 @@ describe("dispose", () => {
   });
 
   it("ends a run in the middle and those that wait", async () => {
-    const engine = await createNodeEngine();
+    const engine = await createOrtEngine();
     const session = await engine.load(long);
     const runs = [session.run({ x: floatTensor([1024, 1024]) }), session.run({ x: floatTensor([1024, 1024]) })];
     const results = Promise.allSettled(runs);
@@ -56,7 +56,7 @@ describe("dispose", () => {
   });
 
   it("of one engine leaves another one running", async () => {
-    const [one, other] = await Promise.all([createNodeEngine(), createNodeEngine()]);
+    const [one, other] = await Promise.all([createOrtEngine(), createOrtEngine()]);
     const session = await other.load(identity);
     await one.dispose();
     await expect(session.run(short)).resolves.toEqual({ y: short.x });
@@ -87,10 +87,10 @@ describe("a worker that fails", () => {
 
 describe("the process", () => {
   const setup = `
-    import { createNodeEngine } from "${new URL("../../../src/engine/ort/ort-engine.ts", import.meta.url)}";
+    import { createOrtEngine } from "${new URL("../../../src/engine/ort/ort-engine.ts", import.meta.url)}";
     import { identityModel, matMulChain } from "${new URL("./test-models.ts", import.meta.url)}";
     import { floatTensor } from "${new URL("../../../src/tensor.ts", import.meta.url)}";
-    const engine = await createNodeEngine();`;
+    const engine = await createOrtEngine();`;
   const run = `
     const session = await engine.load({ name: "long", bytes: matMulChain(1024, 3000) });
     session.run({ x: floatTensor([1024, 1024]) });`;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { halfPrecisionProduct } from "./test-models.ts";
 
@@ -14,7 +14,7 @@ it("fifty sessions of 50 MB, one after the other, leave resident memory flat", {
   writeFileSync(join(folder, "weights.bin"), new Uint16Array(size * size).fill(0x2000));
   const model = { name: "weights", bytes: halfPrecisionProduct(size, "weights.bin"), weightsFolder: folder };
   const inputs = { x: floatTensor([4, size]) };
-  const engine = await createNodeEngine({ threads: 2 });
+  const engine = await createOrtEngine({ threads: 2 });
   const loadedMB: number[] = [];
   const releasedMB: number[] = [];
   for (let i = 0; i < 50; i++) {

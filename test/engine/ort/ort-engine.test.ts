@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { findOrtLibrary } from "../../../src/engine/ort/library.ts";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import type { DataType, Tensor, TensorData } from "../../../src/tensor.ts";
 import { externalSum, identityModel, model, node, value } from "./test-models.ts";
 
 let engine: Engine;
 const folder = mkdtempSync(join(tmpdir(), "engine-test-"));
 beforeAll(async () => {
-  engine = await createNodeEngine({ threads: 2 });
+  engine = await createOrtEngine({ threads: 2 });
 });
 afterAll(async () => {
   await engine.dispose();
@@ -181,24 +181,24 @@ describe("a failure says what ONNX Runtime said, and of which graph", () => {
 
 describe("an engine's options", () => {
   it("a device that is not served is an error with the providers of the library", async () => {
-    await expect(createNodeEngine({ device: "cuda" })).rejects.toMatchObject({
+    await expect(createOrtEngine({ device: "cuda" })).rejects.toMatchObject({
       code: "unsupported",
       message: expect.stringMatching(/^device is "cuda", .*CPUExecutionProvider/),
     });
-    await expect(createNodeEngine({ device: "constructor" })).rejects.toMatchObject({ code: "unsupported" });
+    await expect(createOrtEngine({ device: "constructor" })).rejects.toMatchObject({ code: "unsupported" });
   });
 
   it.each([0, 1.5, -1, Number.NaN])("%d threads are refused", async (threads) => {
-    await expect(createNodeEngine({ threads })).rejects.toMatchObject({ code: "invalid-option" });
+    await expect(createOrtEngine({ threads })).rejects.toMatchObject({ code: "invalid-option" });
   });
 
   it("a library that is missing is an error", async () => {
-    await expect(createNodeEngine({ libraryPath: "/nowhere.so" })).rejects.toMatchObject({ code: "engine" });
+    await expect(createOrtEngine({ libraryPath: "/nowhere.so" })).rejects.toMatchObject({ code: "engine" });
   });
 
   it("the CPU serves auto and cpu, with the library given", async () => {
     for (const device of ["auto", "cpu"]) {
-      const other = await createNodeEngine({ device, libraryPath: findOrtLibrary() });
+      const other = await createOrtEngine({ device, libraryPath: findOrtLibrary() });
       expect(other.provider).toBe("CPUExecutionProvider");
       await other.dispose();
     }

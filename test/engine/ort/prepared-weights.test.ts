@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Engine, Model } from "../../../src/engine/engine.ts";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { float32ToFloat16 } from "../../../src/half.ts";
 import { addInput, addInt8Matrix, addOutput, createGraph } from "../../../src/onnx/graph.ts";
 import { add, dynamicQuantizeLinear, matMulIntegerToFloat } from "../../../src/onnx/ops.ts";
@@ -16,7 +16,7 @@ import { floatTensor } from "../../../src/tensor.ts";
 const folder = mkdtempSync(join(tmpdir(), "prepared-weights-"));
 let engine: Engine;
 beforeAll(async () => {
-  engine = await createNodeEngine({ threads: 2 });
+  engine = await createOrtEngine({ threads: 2 });
 });
 afterAll(async () => {
   await engine.dispose();
@@ -102,12 +102,12 @@ it("leave nothing behind but what the session holds", { timeout: 60_000 }, async
 it("are given back by an engine that ends, while they are worked out and while a session holds them", async () => {
   const [size, count] = [1024, 36];
   writeWeights("disposed.bin", size, count);
-  const held = await createNodeEngine({ threads: 2 });
+  const held = await createOrtEngine({ threads: 2 });
   await held.load(products(size, count, "disposed.bin"));
   await held.dispose();
   const before = process.memoryUsage().rss / 1e6;
   for (let round = 0; round < 3; round++) {
-    const own = await createNodeEngine({ threads: 2 });
+    const own = await createOrtEngine({ threads: 2 });
     if (round > 0) await own.load(products(size, count, "disposed.bin"));
     const loading = own.load(products(size, count, "disposed.bin"));
     const failed = expect(loading).rejects.toMatchObject({ code: "engine", message: "the engine was disposed" });

@@ -6,7 +6,7 @@
 import { ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Model } from "../../../src/engine/engine.ts";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { addExternal, addInput, addInt8Matrix, addOutput, createGraph, type Edge } from "../../../src/onnx/graph.ts";
 import * as ops from "../../../src/onnx/ops.ts";
 import { serialise } from "../../../src/onnx/serialise.ts";
@@ -38,7 +38,7 @@ const layers = {
   },
 };
 
-const engine = await createNodeEngine({ threads: 2 });
+const engine = await createOrtEngine({ threads: 2 });
 
 async function loadAndRun(): Promise<string> {
   const session = await engine.load(modelOf(layers[what]));

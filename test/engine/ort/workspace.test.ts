@@ -1,13 +1,13 @@
 /** Is memory that sessions share read and written in place, and given back? */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine, Workspace } from "../../../src/engine/engine.ts";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { identityModel, matMulChain } from "./test-models.ts";
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await createNodeEngine({ threads: 2 });
+  engine = await createOrtEngine({ threads: 2 });
 });
 afterAll(() => engine.dispose());
 
@@ -105,7 +105,7 @@ describe("runs in a workspace", () => {
   });
 
   it("share it in one workspace of the process at a time, the next one after its release", async () => {
-    const other = await createNodeEngine({ threads: 1 });
+    const other = await createOrtEngine({ threads: 1 });
     const [first, second, third] = [
       await engine.openWorkspace(spacious),
       await engine.openWorkspace(spacious),
@@ -124,7 +124,7 @@ describe("runs in a workspace", () => {
   });
 
   it("end with the engine; its workspaces are released after it", async () => {
-    const other = await createNodeEngine({ threads: 1 });
+    const other = await createOrtEngine({ threads: 1 });
     const workspace = await other.openWorkspace(spacious);
     await other.load(chain, { workspace });
     await other.dispose();

@@ -2,7 +2,7 @@
 import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { stageMemory } from "../../../src/estimate/memory.ts";
 import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { addFloatWeight, addInput, addInt8Matrix, addOutput, createGraph } from "../../../src/onnx/graph.ts";
@@ -107,7 +107,7 @@ it("several threads take no more memory than one copy of it", { timeout: 60_000 
 });
 
 async function engineOf(threads: number) {
-  const engine = await createNodeEngine({ threads });
+  const engine = await createOrtEngine({ threads });
   return { ...engine, [Symbol.asyncDispose]: () => engine.dispose() };
 }
 

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { loadImage } from "../../../src/node/image/load-image.ts";
 import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
 import { type LoraSource, readLoras } from "../../../src/options/loras.ts";
-import { StableVideoDiffusionPipeline } from "../../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
 import type { Tensor } from "../../../src/tensor.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";

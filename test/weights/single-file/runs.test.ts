@@ -3,9 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createNodeEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { loadImage } from "../../../src/node/image/load-image.ts";
-import { StableVideoDiffusionPipeline } from "../../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
 import type { FloatTensor } from "../../../src/tensor.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
@@ -47,7 +47,7 @@ interface Run {
 async function run(checkpoint: Checkpoint): Promise<Run> {
   const { metadata } = await readSafetensors(expected.path);
   const { image, ...call } = JSON.parse(metadata.call!) as Record<string, unknown>;
-  await using pipe = new StableVideoDiffusionPipeline(checkpoint, await createNodeEngine({ threads: 2 }), {
+  await using pipe = new StableVideoDiffusionPipeline(checkpoint, await createOrtEngine({ threads: 2 }), {
     preset: "diffusers", // whatever the files are called
   });
   const picture = await loadImage(join(import.meta.dirname, "../../pipeline/golden", image as string));

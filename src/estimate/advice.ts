@@ -3,7 +3,8 @@ import { type Message, message, option } from "../errors.ts";
 import { memoryOf } from "../onnx/memory.ts";
 import type { Settings } from "../options/resolve-settings.ts";
 import { type Networks, unetsOf } from "../pipeline/networks.ts";
-import { peakMemory, type Run } from "./memory.ts";
+import type { Run } from "../pipeline/stages.ts";
+import { peakMemory, type StageMemory, stageMemory } from "./memory.ts";
 
 /** A change of a run, and what it is called. */
 interface Change {
@@ -19,17 +20,20 @@ export interface SmallerNetworks {
   readonly networks: () => Networks;
 }
 
-/** @param smaller what leaves the clip as it is comes first */
-export function suggestion(
-  roomBytes: number,
+/**
+ * @param isEnough whether stages that take so much fit
+ * @param smaller what leaves the clip as it is comes first
+ */
+export function advice(
+  isEnough: (memory: readonly StageMemory[]) => boolean,
   networks: Networks,
   run: Run,
   smaller: readonly SmallerNetworks[],
 ): Message {
   const fits = ({ settings = {}, offload = run.offload }: Omit<Change, "words">, of = networks) =>
-    peakMemory(of, { ...run, offload, settings: { ...run.settings, ...settings } }).bytes <= roomBytes;
+    isEnough(stageMemory(of, { ...run, offload, settings: { ...run.settings, ...settings } }));
   for (const change of otherWays(run)) if (fits(change)) return message`${change.words} would fit`;
-  if (mayFitInSmaller(roomBytes, networks, run)) {
+  if (mayFitInSmaller(isEnough, networks, run)) {
     for (const { words, networks } of smaller) {
       if (fits({}, networks())) return message`${words} would fit`;
       if (fits({ settings: { decodeChunkSize: 1 } }, networks()))
@@ -48,10 +52,13 @@ function chunksOf(frames: number): Message {
 }
 
 /** To write a graph only to find out takes seconds where it is far too large. */
-function mayFitInSmaller(roomBytes: number, networks: Networks, run: Run): boolean {
+function mayFitInSmaller(isEnough: (memory: readonly StageMemory[]) => boolean, networks: Networks, run: Run): boolean {
   const frugal = { ...run, settings: { ...run.settings, decodeChunkSize: 1 } };
-  const weightsBytes = unetsOf(networks, run.settings).map(({ graph }) => memoryOf(graph).weightsBytes);
-  return peakMemory(networks, frugal).bytes - Math.max(...weightsBytes) < roomBytes;
+  const weightsBytes = Math.max(...unetsOf(networks, run.settings).map(({ graph }) => memoryOf(graph).weightsBytes));
+  const without = ({ stage, bytes, deviceBytes }: StageMemory) => {
+    return { stage, bytes: bytes - weightsBytes, deviceBytes: deviceBytes - weightsBytes };
+  };
+  return isEnough([without(peakMemory(networks, frugal))]);
 }
 
 function* otherWays({ settings, offload }: Run): Generator<Change> {

@@ -1,13 +1,8 @@
 /** Which memory may runs under way in this process still take? What each was granted, less what the process has grown by since. */
-
-export interface ReservedMemory {
-  /** Grants a run its bytes. Call what it gives when the run is over; safe to call twice. */
-  reserve(sizeBytes: number): () => void;
-  promisedBytes(): number;
-}
+import type { MemoryPool } from "./engine.ts";
 
 /** @param residentBytes what the process holds now */
-export function createReservedMemory(residentBytes: () => number): ReservedMemory {
+export function createReservedMemory(residentBytes: () => number): Pick<MemoryPool, "reserve" | "promisedBytes"> {
   const granted = new Set<{ readonly sizeBytes: number }>();
   let residentBefore = 0;
   return {
@@ -25,6 +20,3 @@ export function createReservedMemory(residentBytes: () => number): ReservedMemor
     },
   };
 }
-
-/** Of all engines: they share the process's memory. */
-export const processMemory = createReservedMemory(() => process.memoryUsage.rss());

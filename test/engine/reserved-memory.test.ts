@@ -1,6 +1,6 @@
 /** What may runs under way still take? */
 import { expect, it } from "vitest";
-import { createReservedMemory } from "../../../src/engine/ort/reserved-memory.ts";
+import { createReservedMemory } from "../../src/engine/reserved-memory.ts";
 
 it("is what they were granted, less what the process has grown by since the first of them", () => {
   let resident = 100;

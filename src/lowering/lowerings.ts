@@ -1,0 +1,44 @@
+/** Which ways of writing the networks has a device? One for each arithmetic and each format of the UNet's weights. */
+import type { CreateLowering } from "./lowering.ts";
+
+/** Arithmetics of the UNet that a device may have. */
+export const dtypes = ["fp32", "int8"] as const;
+export type Dtype = (typeof dtypes)[number];
+
+/**
+ * What the UNet's weights are in memory, whatever the arithmetic: `stored`, as they lie in their file; `fp32`; or `int8`, with a
+ * scale for each output. The first and the last are brought to fp32 each time that they are used, unless products multiply bytes.
+ */
+export const weightStorages = ["stored", "fp32", "int8"] as const;
+export type WeightStorage = (typeof weightStorages)[number];
+
+/** How a UNet is computed. */
+export interface UnetChoice {
+  readonly dtype: Dtype;
+  readonly weightStorage: WeightStorage;
+}
+
+export interface UnetLowering extends UnetChoice {
+  readonly create: CreateLowering;
+  /** In place of `create` for a UNet that is so small that its sessions optimise it. */
+  readonly createSmall?: CreateLowering;
+}
+
+/** What one device has. */
+export interface Lowerings {
+  /** The first is taken where nothing is asked for, of one arithmetic the first of that. */
+  readonly unet: readonly UnetLowering[];
+  /** Choices of them from the one that takes the most memory to the one that takes the least, for advice. */
+  readonly byMemory: readonly UnetChoice[];
+  /** All networks but the UNet: fp32 whatever that does, since the decoder's errors are seen, and it runs once a frame. */
+  readonly others: CreateLowering;
+}
+
+/** Those that take less memory than a choice, the largest of them first. */
+export function withLessMemory({ unet, byMemory }: Lowerings, chosen: UnetChoice): UnetLowering[] {
+  const isSame = (one: UnetChoice, other: UnetChoice) =>
+    one.dtype === other.dtype && one.weightStorage === other.weightStorage;
+  const index = byMemory.findIndex((choice) => isSame(choice, chosen));
+  const smaller = index < 0 ? [] : byMemory.slice(index + 1);
+  return smaller.map((choice) => unet.find((lowering) => isSame(lowering, choice))!);
+}
