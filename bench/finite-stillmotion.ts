@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { areFinite } from "../src/finite.ts";
 import type { Dtype } from "../src/lowering/lowerings.ts";
-import { openDevice } from "../src/node/devices.ts";
+import { openDevice } from "../src/node/devices/device-table.ts";
 import { chooseUnetLowering } from "../src/options/choose-lowering.ts";
 import { readNetworks, unetsOf } from "../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../src/tensor.ts";

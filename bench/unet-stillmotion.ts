@@ -6,7 +6,7 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { openDevice } from "../src/node/devices.ts";
+import { openDevice } from "../src/node/devices/device-table.ts";
 import { openScratchSpace } from "../src/node/scratch.ts";
 import { chooseUnetLowering } from "../src/options/choose-lowering.ts";
 import type { FromPretrainedOptions } from "../src/options/load-options.ts";

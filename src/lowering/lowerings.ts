@@ -6,10 +6,10 @@ export const dtypes = ["fp32", "int8"] as const;
 export type Dtype = (typeof dtypes)[number];
 
 /**
- * What the UNet's weights are in memory, whatever the arithmetic: `stored`, as they lie in their file; `fp32`; or `int8`, with a
- * scale for each output. The first and the last are brought to fp32 each time that they are used, unless products multiply bytes.
+ * What the UNet's weights are in memory, whatever the arithmetic: `fp32`; `stored`, as they lie in their file; or `int8`, with a
+ * scale for each output. The last two are brought to fp32 each time that they are used, unless products multiply bytes.
  */
-export const weightStorages = ["stored", "fp32", "int8"] as const;
+export const weightStorages = ["fp32", "stored", "int8"] as const;
 export type WeightStorage = (typeof weightStorages)[number];
 
 /** How a UNet is computed. */
@@ -40,5 +40,5 @@ export function withLessMemory({ unet, byMemory }: Lowerings, chosen: UnetChoice
     one.dtype === other.dtype && one.weightStorage === other.weightStorage;
   const index = byMemory.findIndex((choice) => isSame(choice, chosen));
   const smaller = index < 0 ? [] : byMemory.slice(index + 1);
-  return smaller.map((choice) => unet.find((lowering) => isSame(lowering, choice))!);
+  return smaller.flatMap((choice) => unet.find((lowering) => isSame(lowering, choice)) ?? []);
 }

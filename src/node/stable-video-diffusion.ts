@@ -8,7 +8,7 @@ import { openCheckpoint } from "../weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../weights/lora/place-lora.ts";
 import { openUnetFile } from "../weights/single-file/unet-file.ts";
 import type { Checkpoint } from "../weights/types.ts";
-import { chooseDevice, type DeviceTable, devices } from "./devices.ts";
+import { chooseDevice, type DeviceTable, devices } from "./devices/device-table.ts";
 import { resolveModel } from "./hub/resolve-model.ts";
 import { openScratchSpace } from "./scratch.ts";
 

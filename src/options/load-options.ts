@@ -118,21 +118,6 @@ export const loadSchema = z
       flag: "--variant <name>",
       help: "read *.NAME.safetensors where there are several, e.g. fp16",
     }),
-    preset: z.enum(presetNames).register(presentations, {
-      flag: "--preset <name>",
-      help: "settings where none are given: official or diffusers",
-      otherwise: "official, if known",
-    }),
-    unet: text().register(presentations, {
-      flag: "--unet <file>",
-      help: "take the UNet from this .safetensors file, e.g. AnimateLCM's",
-    }),
-    /** Looked at by the part that reads them. */
-    loras: z.custom<readonly LoraSource[]>().register(presentations, {
-      flag: "--lora <path[:strength]>",
-      help: "add a LoRA to the model, a file or the folder that PEFT wrote, e.g. pan-left.safetensors:0.8; may be given several times",
-      isRepeated: true,
-    }),
     dtype: z.enum([loadDefaults.dtype, ...dtypes]).register(presentations, {
       flag: "--dtype <type>",
       help: `arithmetic of the UNet: ${[loadDefaults.dtype, ...dtypes].join(", ")}; int8 takes less memory; price: ${prices.int8}`,
@@ -152,31 +137,47 @@ export const loadSchema = z
       help: "where graphs run",
       otherwise: loadDefaults.device,
     }),
-    offload: z.enum(offloads).register(presentations, {
-      flag: "--offload <when>",
-      help: "model: a network is in memory only while it runs; none: it stays loaded to the end",
-      otherwise: loadDefaults.offload,
-    }),
     threads: z.int().min(1).describe("a whole number of at least 1").register(presentations, {
       flag: "--threads <n>",
       help: "threads for one operator",
       otherwise: "as many as the machine runs at once",
     }),
+    libraryPath: text(),
     scratchFolder: text().register(presentations, {
       flag: "--scratch-folder <folder>",
       help: "for what decoding sets aside",
       otherwise: "the system's folder for temporary files",
     }),
-    libraryPath: text(),
+    unet: text().register(presentations, {
+      flag: "--unet <file>",
+      help: "take the UNet from this .safetensors file, e.g. AnimateLCM's",
+    }),
+    /** Looked at by the part that reads them. */
+    loras: z.custom<readonly LoraSource[]>().register(presentations, {
+      flag: "--lora <path[:strength]>",
+      help: "add a LoRA to the model, a file or the folder that PEFT wrote, e.g. pan-left.safetensors:0.8; may be given several times",
+      isRepeated: true,
+    }),
+    preset: z.enum(presetNames).register(presentations, {
+      flag: "--preset <name>",
+      help: "settings where none are given: official or diffusers",
+      otherwise: "official, if known",
+    }),
     hub: hubSchema,
+    offload: z.enum(offloads).register(presentations, {
+      flag: "--offload <when>",
+      help: "model: a network is in memory only while it runs; none: it stays loaded to the end",
+      otherwise: loadDefaults.offload,
+    }),
     onProgress: aFunction<NonNullable<FromPretrainedOptions["onProgress"]>>(),
   } satisfies { readonly [Name in keyof Required<FromPretrainedOptions>]: z.ZodType<FromPretrainedOptions[Name]> })
   .partial();
 
 /** What has a flag, in the order in which it is shown; those of the hub's part behind the others' of the model. */
 export function loadPresentations(): ReadonlyMap<string, LoadPresentation> {
-  const { variant, preset, unet, loras, ...machine } = loadSchema.shape;
-  const options = Object.entries({ variant, preset, unet, loras, ...hubSchema.shape, ...machine });
+  const { variant, preset, unet, loras, dtype, weightStorage, device, offload, ...machine } = loadSchema.shape;
+  const ofModel = { variant, preset, unet, loras, ...hubSchema.shape };
+  const options = Object.entries({ ...ofModel, dtype, weightStorage, device, offload, ...machine });
   return new Map(
     options.flatMap(([name, schema]) => {
       const presentation = presentations.get(schema.unwrap());

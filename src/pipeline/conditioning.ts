@@ -6,18 +6,11 @@ import type { Image } from "../image/image.ts";
 import { vaePixelValues } from "../image/vae-preprocess.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
 import type { JsonObject } from "../weights/types.ts";
+import type { ImageConditioning } from "./denoise.ts";
 import type { Halves } from "./guidance.ts";
 import type { Networks } from "./networks.ts";
 import { type StageContext, withStage } from "./run-stage.ts";
 import type { StageDescription } from "./stages.ts";
-
-/** What one picture gives to its clips, or no picture to the unconditional half of guidance. */
-export interface ImageConditioning {
-  /** What the conditioning network makes of the embedding: as many numbers as there are. */
-  readonly rows: FloatTensor;
-  /** (1, 4, latent height, latent width), not scaled. */
-  readonly latents: FloatTensor;
-}
 
 /** What the networks see of one picture. */
 export interface PictureInputs {

@@ -2,8 +2,8 @@
 import { inCall, message, option, StillmotionError } from "../errors.ts";
 import type { Settings } from "../options/resolve-settings.ts";
 import { copyTensor, type FloatTensor, floatTensor, isFloatTensor, sameShape } from "../tensor.ts";
-import { addedTimeIds, type ImageConditioning } from "./conditioning.ts";
-import { denoise } from "./denoise.ts";
+import { addedTimeIds } from "./conditioning.ts";
+import { denoise, type ImageConditioning } from "./denoise.ts";
 import type { DenoiseStep, OnStep } from "./denoise-step.ts";
 import { evaluateUnet } from "./evaluate-unet.ts";
 import type { Halves } from "./guidance.ts";

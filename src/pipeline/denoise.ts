@@ -3,10 +3,17 @@ import type { PredictionType, Schedule } from "../schedulers/euler-discrete.ts";
 import { denoisedSample, scaleModelInput } from "../schedulers/preconditioning.ts";
 import type { Churn, Sampler } from "../schedulers/sampler.ts";
 import { type FloatTensor, floatTensor } from "../tensor.ts";
-import type { ImageConditioning } from "./conditioning.ts";
 import type { DenoiseStep } from "./denoise-step.ts";
 import type { EvaluateUnet, UnetInputs } from "./evaluate-unet.ts";
 import { type GuidanceInterval, guide, type Halves, isWithin } from "./guidance.ts";
+
+/** What one picture gives to its clips, or no picture to the unconditional half of guidance. */
+export interface ImageConditioning {
+  /** What the conditioning network makes of the embedding: as many numbers as there are. */
+  readonly rows: FloatTensor;
+  /** (1, 4, latent height, latent width), not scaled. */
+  readonly latents: FloatTensor;
+}
 
 export interface DenoiseJob {
   readonly evaluate: EvaluateUnet;

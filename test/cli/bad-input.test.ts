@@ -44,7 +44,7 @@ it.each([
   ["--seed 1,2", usage, "--seed has 2 entries, expected one for all clips or 1, one for each clip"],
   ["--sigmas 1,2", usage, "--sigmas: number 2 is 2 after 1, expected each smaller than the one before"],
   ["--fit zoom", usage, '--fit is "zoom", expected stretch, crop, pad'],
-  ["--threads none", usage, "--threads is none, expected a whole number of at least 1"],
+  ["--threads none", usage, '--threads is "none", expected a whole number of at least 1'],
   ["--stpes 2", usage, "unknown option '--stpes'\n(Did you mean --steps?)"],
   ["-o clip.gif --fps 60", usage, "--fps: got 60, expected 0.01 to 50 for .gif"],
   ["-o clip.mp4", usage, "--output: clip.mp4 is given twice; choose another name"],

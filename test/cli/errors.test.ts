@@ -3,12 +3,18 @@ import { copyFile, mkdir, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, it, vi } from "vitest";
 import { flagOf, textWithFlags } from "../../src/cli/errors.ts";
-import type { modelFlags, pictureFlags } from "../../src/cli/run/load-flags.ts";
+import { modelFlags, type pictureFlags } from "../../src/cli/run/load-flags.ts";
 import { inCall, message, option } from "../../src/errors.ts";
 import { generateSchema } from "../../src/options/generate-options.ts";
+import type { FromPretrainedOptions } from "../../src/options/load-options.ts";
 import { checkpoint, jsonLines, picture, scratchFolder, small, stillmotionHere } from "./command.ts";
 
-type LoadOption = keyof typeof modelFlags | keyof typeof pictureFlags;
+type LoadOption =
+  | Exclude<keyof FromPretrainedOptions, "hub" | "libraryPath" | "onProgress">
+  | "revision"
+  | "localFilesOnly"
+  | "maxMemory"
+  | keyof typeof pictureFlags;
 
 /** What is wrong with each, where that is more than a word that means nothing. */
 const wrongWords: Readonly<Record<LoadOption, readonly string[]>> = {
@@ -31,6 +37,10 @@ const wrongWords: Readonly<Record<LoadOption, readonly string[]>> = {
   maxBytes: ["wrong"],
   timeoutMs: ["wrong"],
 };
+
+it("each flag of the model and the machine has a wrong value here", () => {
+  expect(Object.keys(wrongWords)).toEqual(expect.arrayContaining([...modelFlags().keys()]));
+});
 
 /** The error of `generate` as text and as an event, whose words are the same. */
 async function refusal(words: readonly string[], image = picture) {

@@ -4,22 +4,30 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { message, messageText, option, StillmotionError } from "../../src/errors.ts";
-import { peakMemory, type Run } from "../../src/estimate/memory.ts";
-import { assertFitsInMemory, type Room, roomFor, whereMemoryRanOut } from "../../src/estimate/memory-limits.ts";
 import type { SmallerNetworks } from "../../src/estimate/advice.ts";
+import { peakMemory } from "../../src/estimate/memory.ts";
+import {
+  assertFitsInMemory,
+  type MemoryLimits,
+  memoryLimits,
+  whereMemoryRanOut,
+} from "../../src/estimate/memory-limits.ts";
 import { createImage } from "../../src/image/image.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
+import type { CreateLowering } from "../../src/lowering/lowering.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { resolveSettings } from "../../src/options/resolve-settings.ts";
-import { type Networks, readNetworks } from "../../src/pipeline/networks.ts";
+import type { Networks } from "../../src/pipeline/networks.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
-import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { Run } from "../../src/pipeline/stages.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
+import { engineWithMemory, networksOf, platformOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "../checkpoints/two-levels-fp32"));
-const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+const networks = networksOf(checkpoint);
 const engine = await createOrtEngine({ threads: 2 });
 afterAll(() => engine.dispose());
 
@@ -33,11 +41,13 @@ function run(options: Record<string, unknown>, more: Partial<Run> = {}): Run {
 
 const bytes = (of: Run) => peakMemory(networks, of).bytes;
 
+const onePool = (limit: MemoryLimits["host"]): MemoryLimits => ({ host: limit, device: limit });
+
 /** The message where a byte less is free than the run needs. */
 function refusal(of: Run, from = networks): string {
-  const tight: Engine = { ...engine, availableMemoryBytes: () => peakMemory(from, of).bytes - 1 };
+  const tight = engineWithMemory(engine, () => peakMemory(from, of).bytes - 1);
   try {
-    assertFitsInMemory(roomFor(tight, createSessions(tight, of.offload), undefined), from, of);
+    assertFitsInMemory(memoryLimits(tight, createSessions(tight, of.offload), undefined), from, of);
   } catch (error) {
     return (error as Error).message;
   }
@@ -85,8 +95,7 @@ describe("where that is too much", () => {
     expect(refusal(cached)).toMatch(/; cacheInterval 1 would fit$/);
   });
 
-  const svdXtIn = (createUnetLowering = createCpuFp32Lowering) =>
-    readNetworks(published(), createCpuFp32Lowering, createUnetLowering);
+  const svdXtIn = (create: CreateLowering = createCpuFp32Lowering) => networksOf(published(), { create });
 
   it("another form of the UNet's weights is named where they are too much, the one that leaves the clip first", () => {
     const inFp32 = svdXtIn((graph) => createCpuFp32Lowering(graph, "fp32"));
@@ -96,11 +105,13 @@ describe("where that is too much", () => {
       { words: 'dtype "int8"', networks: () => int8 },
     ];
     const of = run({ numFrames: 8, width: 192, height: 128 }, { outputType: "latents" });
-    const roomOf = (networks: Networks) => ({ bytes: peakMemory(networks, of).bytes, words: "that is there" });
-    const check = (room: Room, known: readonly SmallerNetworks[]) => () => assertFitsInMemory(room, inFp32, of, known);
-    expect(check(roomOf(stored), smaller)).toThrow(/that is there; weightStorage "stored" would fit$/);
-    expect(check(roomOf(int8), smaller)).toThrow(/that is there; dtype "int8" would fit$/);
-    expect(check(roomOf(int8), [])).toThrow(/no smaller clip would fit either/);
+    const enoughFor = (networks: Networks) =>
+      onePool({ bytes: peakMemory(networks, of).bytes, words: "that is there" });
+    const check = (limits: MemoryLimits, known: readonly SmallerNetworks[]) => () =>
+      assertFitsInMemory(limits, inFp32, of, known);
+    expect(check(enoughFor(stored), smaller)).toThrow(/that is there; weightStorage "stored" would fit$/);
+    expect(check(enoughFor(int8), smaller)).toThrow(/that is there; dtype "int8" would fit$/);
+    expect(check(enoughFor(int8), [])).toThrow(/no smaller clip would fit either/);
   });
 });
 
@@ -108,8 +119,8 @@ it("networks that are kept are not counted against the next call", async () => {
   const options = { ...size, numInferenceSteps: 1, seed: 1 };
   let freeBytes = bytes(run(options, { offload: "none" }));
   const own = await createOrtEngine({ threads: 2 });
-  const tight: Engine = { ...own, availableMemoryBytes: () => freeBytes };
-  await using pipe = new StableVideoDiffusionPipeline(checkpoint, tight, { offload: "none" });
+  const tight = engineWithMemory(own, () => freeBytes);
+  await using pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(tight), { offload: "none" });
   const picture = createImage(4, 4, new Uint8Array(48));
   await pipe.generate(picture, options);
   freeBytes -= allWeightsBytes;
@@ -129,8 +140,8 @@ describe("memory that a call has been let through with", () => {
   ])("is not there for a second call %s, which may have it when the first is over", async (_, pipelines) => {
     const engines = await Promise.all(Array.from({ length: pipelines }, () => createOrtEngine({ threads: 2 })));
     const pipes = engines.map((own) => {
-      const tight: Engine = { ...own, availableMemoryBytes: () => 1.5 * needed };
-      return new StableVideoDiffusionPipeline(checkpoint, tight);
+      const tight = engineWithMemory(own, () => 1.5 * needed);
+      return new StableVideoDiffusionPipeline(checkpoint, platformOf(tight));
     });
     const first = pipes[0]!.generate(picture, options);
     await expect(pipes.at(-1)!.generate(picture, options)).rejects.toMatchObject({
@@ -144,22 +155,26 @@ describe("memory that a call has been let through with", () => {
 
   it("is given back by a call that fails", async () => {
     const own = await createOrtEngine({ threads: 2 });
-    const pipe = new StableVideoDiffusionPipeline(checkpoint, { ...own, availableMemoryBytes: () => 1.5 * needed });
+    const pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(engineWithMemory(own, () => 1.5 * needed)));
     const onStep = () => {
       throw new Error("enough");
     };
     await expect(pipe.generate(picture, { ...options, onStep })).rejects.toThrow("enough");
-    expect(own.promisedMemoryBytes()).toBe(0);
+    expect(own.memory.host.promisedBytes()).toBe(0);
     await pipe.dispose();
   });
 
   it("counts as held where a second call may have so much for the process", async () => {
     const own = await createOrtEngine({ threads: 2 });
-    const end = own.reserveMemory(64e9);
-    const room = roomFor({ ...own, availableMemoryBytes: () => 128e9 }, createSessions(own, "model"), 80e9);
+    const end = own.memory.host.reserve(64e9);
+    const { host } = memoryLimits(
+      engineWithMemory(own, () => 128e9),
+      createSessions(own, "model"),
+      80e9,
+    );
     end();
-    expect(room.bytes).toBeLessThan(16e9);
-    expect(messageText(room.words)).toMatch(
+    expect(host.bytes).toBeLessThan(16e9);
+    expect(messageText(host.words)).toMatch(
       /^maxMemory 80\.0 GB leaves 1\d\.\d GB beside what the process holds and the 6\d\.\d GB that/,
     );
     await own.dispose();
@@ -168,7 +183,53 @@ describe("memory that a call has been let through with", () => {
 
 it("an error in the middle of a run keeps the options that it names", () => {
   const cause = new StillmotionError("out-of-memory", message`no space; name another ${option("scratchFolder")}`);
-  const error = whereMemoryRanOut(cause, { bytes: 1e12, words: "1 TB is free" }, networks, run({})) as StillmotionError;
+  const limits = onePool({ bytes: 1e12, words: "1 TB is free" });
+  const error = whereMemoryRanOut(cause, limits, networks, run({})) as StillmotionError;
   expect(error).toMatchObject({ code: "out-of-memory", option: "scratchFolder", cause });
   expect(error.message).toMatch(/^generate: memory ran out \(no space; name another scratchFolder\); 1 TB is free; /);
+});
+
+describe("on a device with memory of its own", () => {
+  const of = run({ width: 512, height: 512, numFrames: 8, decodeChunkSize: 8 });
+  const { bytes: needed, deviceBytes } = peakMemory(networks, of);
+  const withPools = (hostBytes: number, ofDevice: number): Engine => {
+    const pool = (availableBytes: number) => ({ ...engine.memory.host, availableBytes: () => availableBytes });
+    return { ...engine, memory: { host: pool(hostBytes), device: pool(ofDevice) } };
+  };
+  const check = (hostBytes: number, ofDevice: number) => () => {
+    const own = withPools(hostBytes, ofDevice);
+    assertFitsInMemory(memoryLimits(own, createSessions(own, "model"), undefined), networks, of);
+  };
+
+  it("each pool is asked for what lies in it", () => {
+    expect(deviceBytes).toBeGreaterThan(needed / 2);
+    expect(check(needed, deviceBytes)).not.toThrow();
+    expect(check(needed, deviceBytes - 1)).toThrow(
+      /^generate: the vae decoder needs about .* are free on the device; /,
+    );
+    expect(check(30e6, 64e9)).toThrow(/^generate: the .* needs about .* are free; /);
+    expect(check(30e6, 64e9)).not.toThrow(/on the device/);
+  });
+
+  it("a run holds its share of each, and a plan says what it takes of each", async () => {
+    const own = await createOrtEngine({ threads: 2 });
+    const held: Record<string, number> = { host: 0, device: 0 };
+    const pool = (name: string) => ({
+      availableBytes: () => 64e9,
+      heldBytes: () => 0,
+      promisedBytes: () => 0,
+      reserve(sizeBytes: number) {
+        held[name] = sizeBytes;
+        return () => {};
+      },
+    });
+    const memory = { host: pool("host"), device: pool("device") };
+    await using pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf({ ...own, memory }));
+    const options = { ...size, numInferenceSteps: 1, seed: 1 };
+    await pipe.generate(createImage(4, 4, new Uint8Array(48)), options);
+    const plan = await pipe.plan(1, options);
+    expect(plan.device).toEqual({ peakBytes: held.device, availableBytes: 64e9 });
+    expect(plan.peakBytes).toBe(held.host);
+    expect(held.host! + held.device!).toBeGreaterThanOrEqual(bytes(run(options)));
+  });
 });

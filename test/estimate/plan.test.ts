@@ -5,20 +5,19 @@ import { textWithFlags } from "../../src/cli/errors.ts";
 import { type Plan, planRun } from "../../src/estimate/plan.ts";
 import { createImage, type Image } from "../../src/image/image.ts";
 import type { Dtype } from "../../src/lowering/lowerings.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
 import type { OutputType } from "../../src/options/resolve-settings.ts";
-import { decoderSegments } from "../../src/pipeline/decode.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
-import { movedMapBytes } from "../../src/streaming/run-segments.ts";
+import { movedMapBytes } from "../../src/streaming/segment-windows.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
+import { engineWithMemory, networksOf, platformOf } from "../support/platform.ts";
 import { watchedEngine } from "../support/watched-engine.ts";
 
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "../checkpoints/two-levels-fp32"));
 const watched = await watchedEngine();
 afterAll(() => watched.engine.dispose());
-const pipeIn = (dtype: Dtype, change = {}) =>
-  new StableVideoDiffusionPipeline(checkpoint, { ...watched.engine, ...change }, { dtype, preset: "diffusers" });
+const pipeIn = (dtype: Dtype, engine = watched.engine) =>
+  new StableVideoDiffusionPipeline(checkpoint, platformOf(engine), { dtype, preset: "diffusers" });
 const pipe = pipeIn("fp32");
 
 const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 2, seed: 1 };
@@ -109,7 +108,14 @@ describe("a plan", { timeout: 60_000 }, () => {
 
   it("names the change that would fit where generate would refuse", async () => {
     let availableBytes = 1e12;
-    const bounded = pipeIn("fp32", { availableMemoryBytes: () => availableBytes, residentMemoryBytes: () => 0 });
+    const bounded = pipeIn(
+      "fp32",
+      engineWithMemory(
+        watched.engine,
+        () => availableBytes,
+        () => 0,
+      ),
+    );
     const planOf = (decodeChunkSize: number) =>
       bounded.plan(1, { ...small, width: 512, height: 512, numFrames: 8, decodeChunkSize });
     const [whole, half] = [await planOf(8), await planOf(4)];
@@ -130,7 +136,7 @@ describe("a plan", { timeout: 60_000 }, () => {
 });
 
 describe("the time of a stage", () => {
-  const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+  const networks = networksOf(checkpoint);
   const free = {
     multiplicationsPerSecond: { product: Infinity, convolution: Infinity, attention: Infinity, int8Product: Infinity },
     movedBytesPerSecond: Infinity,
@@ -147,13 +153,13 @@ describe("the time of a stage", () => {
       weightStorage: "stored",
       evaluations: [2],
     } as const;
-    const memory = { heldBytes: 0, availableBytes: 1e9 };
-    const plan = planRun(networks, { ...run, outputType: "images" }, { ...free, ...speeds }, memory);
+    const host = { heldBytes: 0, availableBytes: 1e9 };
+    const plan = planRun(networks, { ...run, outputType: "images" }, { ...free, ...speeds }, { host });
     return plan.stages.at(-1)!.runSeconds;
   }
 
   it("counts what decoding in windows sets aside and reads again, for each clip", () => {
-    const segments = decoderSegments(networks, { ...pipe.settingsFor(small), decodeChunkSize: 1 });
+    const segments = networks.write.vaeDecoderSegments({ frames: 3, window: 1, height: 8, width: 12 });
     const speeds = { scratchBytesPerSecond: 1000 };
     expect(decoderSeconds(1, speeds)).toBeCloseTo((2 * movedMapBytes(segments, 3)) / 1000, 6);
     expect(decoderSeconds(3, speeds)).toBe(0);
@@ -168,7 +174,11 @@ describe("the time of a stage", () => {
 describe("with maxMemory", () => {
   const large = { width: 256, height: 256, numFrames: 8, numInferenceSteps: 1, seed: 1 };
   /** A process that holds nothing, so that figures are those of the run alone. */
-  const empty = { residentMemoryBytes: () => 0, availableMemoryBytes: () => 64e9 };
+  const empty = engineWithMemory(
+    watched.engine,
+    () => 64e9,
+    () => 0,
+  );
   const bounded = pipeIn("fp32", empty);
   const peak = async (options: GenerateOptions<OutputType>) =>
     (await bounded.plan(1, { ...large, ...options })).peakBytes;

@@ -1,23 +1,22 @@
 /** What does the UNet read that is computed once a clip, and which tensors is it computed from? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import { unetPart } from "../../src/models/conditioning.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import type { Checkpoint } from "../../src/weights/types.ts";
 import { testEngine } from "../support/evaluate.ts";
+import { networksOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 import { runNetwork } from "../support/unet-call.ts";
 
 const engine = testEngine();
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
-const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+const networks = networksOf(checkpoint);
 
 describe("its rows", () => {
   const rows = async (frames: number, scale: number) => {
@@ -54,7 +53,7 @@ describe("the tensors", () => {
     };
   };
   const writeBoth = (from: Checkpoint) => {
-    const { write } = readNetworks(from, createCpuFp32Lowering);
+    const { write } = networksOf(from);
     write.conditioning({ frames: 1 });
     write.unet({ frames: 1, height: 8, width: 8 });
   };
@@ -68,7 +67,7 @@ describe("the tensors", () => {
   });
 
   it("are a tenth of the published UNet, which its evaluations do without", () => {
-    const { write } = readNetworks(published(), createCpuFp32Lowering, createCpuInt8Lowering);
+    const { write } = networksOf(published(), { create: createCpuInt8Lowering });
     const size = { frames: 2, height: 8, width: 8 };
     expect(memoryOf(write.conditioning(size).graph).weightsBytes / 1e9).toBeCloseTo(0.3, 1);
     const names = [...write.unet(size).graph.initializers.keys()];

@@ -2,17 +2,16 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Session } from "../../src/engine/engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { shallowPart } from "../../src/models/deep-cache-unet.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
 import { unetConfig } from "../../src/models/unet.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
+import { networksOf } from "../support/platform.ts";
 
 const engine = testEngine();
 const size = { frames: 3, height: 16, width: 24 };
@@ -20,7 +19,7 @@ const size = { frames: 3, height: 16, width: 24 };
 describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("%s", async (name) => {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
-  const networks = readNetworks(checkpoint, createCpuFp32Lowering);
+  const networks = networksOf(checkpoint);
   const generator = createGenerator(1);
   const inputs = {
     latents: randn(generator, [size.frames, 4, size.height, size.width], "float32"),

@@ -1,13 +1,12 @@
 /** Does each whole network give what the reference gives, for every test checkpoint? */
 import { join } from "node:path";
 import { describe, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, items, permuted, readGolden } from "../support/golden.ts";
+import { networksOf as networksFrom } from "../support/platform.ts";
 import { clipOf, runNetwork, runUnet, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
@@ -16,7 +15,7 @@ const checkpoints = ["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"]
 async function networksOf(name: string) {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
-  return readNetworks(checkpoint, createCpuFp32Lowering).write;
+  return networksFrom(checkpoint).write;
 }
 
 const run = (network: WrittenNetwork, inputs: Record<string, FloatTensor>) => runNetwork(engine(), network, inputs);

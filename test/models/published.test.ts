@@ -5,8 +5,8 @@ import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import type { CreateLowering } from "../../src/lowering/lowering.ts";
 import type { Graph } from "../../src/onnx/graph.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { workspaceSize } from "../../src/streaming/segment-workspace.ts";
+import { networksOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 
 function operatorCounts(graph: Graph): Record<string, number> {
@@ -18,7 +18,7 @@ describe.each([
   ["SVD", 14],
   ["SVD-XT", 25],
 ])("%s", (_, numFrames) => {
-  const networks = readNetworks(published({ num_frames: numFrames }), createCpuFp32Lowering);
+  const networks = networksOf(published({ num_frames: numFrames }));
 
   // writeNetwork throws for a tensor that is missing, of another shape, or left over.
   it("uses every tensor at the published size", () => {
@@ -41,13 +41,13 @@ describe.each([
     expect(graphs.unet.outputs[0]!.shape).toEqual([numFrames, 4, 72, 128]);
     expect(graphs["vae decoder"].outputs[0]!.shape).toEqual([numFrames, 576, 1024, 3]);
     for (const [name, graph] of Object.entries(graphs)) expect(operatorCounts(graph), name).toMatchSnapshot(name);
-    const int8 = readNetworks(published({ num_frames: numFrames }), createCpuFp32Lowering, createCpuInt8Lowering);
+    const int8 = networksOf(published({ num_frames: numFrames }), { create: createCpuInt8Lowering });
     expect(operatorCounts(int8.write.unet(size).graph), "unet, int8").toMatchSnapshot("unet, int8");
   });
 });
 
 describe("memory estimates", () => {
-  const networks = readNetworks(published(), createCpuFp32Lowering);
+  const networks = networksOf(published());
   const gigabytes = (graph: Graph) => {
     const { weightsBytes, activationBytes } = memoryOf(graph);
     return (weightsBytes + activationBytes) / 1e9;
@@ -59,7 +59,7 @@ describe("memory estimates", () => {
     ["in int8, for fp32", (graph) => createCpuFp32Lowering(graph, "int8"), [1.5, 2]],
     ["in int8, twice while they are packed", createCpuInt8Lowering, [2.5, 3.1]],
   ])("count the 1.3 billion parameters that the UNet's evaluations read %s", (_, createUnetLowering, [least, most]) => {
-    const { write } = readNetworks(published(), createCpuFp32Lowering, createUnetLowering);
+    const { write } = networksOf(published(), { create: createUnetLowering });
     const small = gigabytes(write.unet({ frames: 1, height: 8, width: 8 }).graph);
     expect(small).toBeGreaterThan(least);
     expect(small).toBeLessThan(most);
@@ -84,7 +84,7 @@ describe("memory estimates", () => {
 });
 
 it("DeepCache's shallow UNet reads a few percent of the published weights", () => {
-  const { write } = readNetworks(published(), createCpuFp32Lowering);
+  const { write } = networksOf(published());
   const size = { frames: 8, height: 16, width: 24 };
   const [whole, shallow] = [write.unetWithDeepFeature(size), write.shallowUnet(size)].map(({ graph }) =>
     memoryOf(graph),

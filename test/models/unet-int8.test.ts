@@ -1,15 +1,14 @@
 /** How far is the UNet in int8 from the reference's, for every test checkpoint and with a LoRA? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import { readLoras } from "../../src/options/loras.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { type Golden, readGolden } from "../support/golden.ts";
+import { networksOf } from "../support/platform.ts";
 import { clipOf, runUnet, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
@@ -40,7 +39,7 @@ async function evaluate(
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
   const adapted = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
   const call = unetCall(input, 0);
-  const { write } = readNetworks(adapted, createCpuFp32Lowering, createCpuInt8Lowering);
+  const { write } = networksOf(adapted, { create: createCpuInt8Lowering });
   expect(write.unet(call.size).graph.prepared.length).toBeGreaterThan(20);
   return runUnet(engine(), write, call);
 }

@@ -3,7 +3,6 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { openScratchSpace, temporaryFolder } from "../../src/node/scratch.ts";
 import { smallFileSystem } from "../support/small-file-system.ts";
@@ -109,12 +108,14 @@ describe("without room", () => {
   });
 });
 
-it("refuses a folder in which it cannot write when the engine starts", async () => {
+it("refuses a folder in which it cannot write when it is opened", () => {
   const scratchFolder = join(folder, "nowhere");
-  await expect(createOrtEngine({ scratchFolder })).rejects.toMatchObject({
-    code: "invalid-option",
-    message: `scratchFolder is ${scratchFolder}, expected a folder in which files can be written`,
-  });
+  expect(() => openScratchSpace(scratchFolder)).toThrow(
+    expect.objectContaining({
+      code: "invalid-option",
+      message: `scratchFolder is ${scratchFolder}, expected a folder in which files can be written`,
+    }),
+  );
 });
 
 it.runIf(existsSync("/dev/shm") && existsSync("/var/tmp"))("avoids a folder that lies in memory", () => {

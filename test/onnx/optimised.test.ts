@@ -4,19 +4,19 @@ import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import type { CreateLowering } from "../../src/lowering/lowering.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
+import { networksOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 import { runNetwork } from "../support/unet-call.ts";
 
 const tiny = await openCheckpoint(join(import.meta.dirname, "..", "..", "models", "tiny"));
 const usual = { frames: 8, height: 32, width: 48 };
-const inFp32 = readNetworks(tiny, createCpuFp32Lowering).write;
+const inFp32 = networksOf(tiny).write;
 
 const unetOf = (createUnetLowering: CreateLowering) =>
-  readNetworks(tiny, createCpuFp32Lowering, createUnetLowering).write.unet(usual);
+  networksOf(tiny, { create: createUnetLowering }).write.unet(usual);
 
 describe("a session may change", () => {
   it("the UNet of the built-in checkpoint, and with DeepCache both of it", () => {
@@ -27,7 +27,7 @@ describe("a session may change", () => {
 
   it.each([
     ["maps that are larger", inFp32.unet({ frames: 14, height: 64, width: 96 })],
-    ["many weights", readNetworks(published(), createCpuFp32Lowering).write.unet({ frames: 1, height: 8, width: 8 })],
+    ["many weights", networksOf(published()).write.unet({ frames: 1, height: 8, width: 8 })],
     ["weights that are prepared", unetOf((graph) => createCpuFp32Lowering(graph, "fp32"))],
     ["int8 matrices", unetOf(createCpuInt8Lowering)],
     ["the decoder, which runs once", inFp32.vaeDecoder(usual)],

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import {
   addExternal,
@@ -17,11 +16,11 @@ import {
 import * as ops from "../../src/onnx/ops.ts";
 import { serialise } from "../../src/onnx/serialise.ts";
 import { splitGraph } from "../../src/onnx/split-graph.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
 import { floatTensor, type Tensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { readGolden } from "../support/golden.ts";
+import { networksOf } from "../support/platform.ts";
 import { runNetwork, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
@@ -49,7 +48,7 @@ describe("the UNet in int8", () => {
     const golden = await readGolden("models", "golden", "two-levels-fp32.unet.safetensors");
     const [variant] = Object.keys(golden.details.variants as object);
     const { size, inputs } = unetCall((argument) => golden.tensor(`input.${variant}.${argument}`), 0);
-    const { write } = readNetworks(checkpoint, createCpuFp32Lowering, createCpuInt8Lowering);
+    const { write } = networksOf(checkpoint, { create: createCpuInt8Lowering });
     const { image_embedding, ...others } = inputs;
     const { conditioning } = await runNetwork(engine(), write.conditioning(size), { image_embedding });
     const call = { ...others, conditioning: conditioning! };

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createImage, type Image } from "../../src/image/image.ts";
 import { loadImage } from "../../src/node/image/load-image.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
 import { resolveSettings } from "../../src/options/resolve-settings.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
 import { copyTensor, type FloatTensor } from "../../src/tensor.ts";
 import { picture } from "../support/picture.ts";
 

@@ -2,20 +2,18 @@
 import { join } from "node:path";
 import { peakResidentBytes } from "../../bench/peak-memory.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { decodeLatents } from "../../src/pipeline/decode.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
-import { createSessions } from "../../src/pipeline/sessions.ts";
+import { describeDecoder } from "../../src/pipeline/stages.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
+import { contextOf, networksOf } from "../support/platform.ts";
 
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
 const engine = await createOrtEngine({ threads: 2 });
-await decodeLatents(
-  { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined },
-  readNetworks(checkpoint, createCpuFp32Lowering),
-  floatTensor([1, 12, 4, 40, 40]),
-  { decodeChunkSize: Number(process.argv[2]), decodeMode: "exact" },
-);
+const networks = networksOf(checkpoint);
+const size = { numFrames: 12, height: 160, width: 160 };
+const settings = { ...size, decodeChunkSize: Number(process.argv[2]), decodeMode: "exact" } as const;
+const stage = describeDecoder(networks, settings, { clips: 1, offload: "model" });
+await decodeLatents(contextOf(engine), stage, networks, floatTensor([1, 12, 4, 40, 40]));
 await engine.dispose();
 process.stdout.write(String(peakResidentBytes()));

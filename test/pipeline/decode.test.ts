@@ -5,19 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Engine } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
-import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
-import { type DecodeSettings, decodeLatents, toImages } from "../../src/pipeline/decode.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
-import { createSessions } from "../../src/pipeline/sessions.ts";
-import type { ProgressEvent } from "../../src/pipeline/stages.ts";
+import { openScratchSpace } from "../../src/node/scratch.ts";
+import type { Settings } from "../../src/options/resolve-settings.ts";
+import { decodeLatents, toImages } from "../../src/pipeline/decode.ts";
+import type { ProgressEvent } from "../../src/pipeline/progress.ts";
+import { describeDecoder } from "../../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
+import { contextOf, networksOf } from "../support/platform.ts";
 import { readImageDecoder, writeTensors } from "../weights/single-file/layouts.ts";
-
-const of = (engine: Engine) => ({ engine, sessions: createSessions(engine, "model") });
 
 const root = join(import.meta.dirname, "..", "..");
 const twoLevels = join(root, "test", "checkpoints", "two-levels-fp32");
@@ -28,10 +26,6 @@ beforeAll(async () => {
 });
 afterAll(() => rm(temporary, { recursive: true }));
 
-async function networksOf(checkpoint: string) {
-  return readNetworks(await openCheckpoint(checkpoint), createCpuFp32Lowering);
-}
-
 function someLatents(...shape: [number, number, number, number, number]): FloatTensor {
   const latents = floatTensor(shape);
   return floatTensor(
@@ -40,9 +34,19 @@ function someLatents(...shape: [number, number, number, number, number]): FloatT
   );
 }
 
-async function decode(checkpoint: string, latents: FloatTensor, settings: DecodeSettings): Promise<FloatTensor[]> {
-  const context = { ...of(engine()), onProgress: () => {}, signal: undefined };
-  return decodeLatents(context, await networksOf(checkpoint), latents, settings);
+type DecodeSettings = Pick<Settings, "decodeChunkSize" | "decodeMode">;
+
+async function decode(
+  checkpoint: string,
+  latents: FloatTensor,
+  settings: DecodeSettings,
+  context = contextOf(engine()),
+): Promise<FloatTensor[]> {
+  const networks = networksOf(await openCheckpoint(checkpoint));
+  const [clips, numFrames, , height, width] = latents.shape as [number, number, number, number, number];
+  const size = { numFrames, height: height * networks.vae.scale, width: width * networks.vae.scale };
+  const stage = describeDecoder(networks, { ...size, ...settings }, { clips, offload: "model" });
+  return decodeLatents(context, stage, networks, latents);
 }
 
 function largestDifference(a: readonly FloatTensor[], b: readonly FloatTensor[]): number {
@@ -114,8 +118,8 @@ describe("exact decoding", () => {
 
   it("tells how far it is", async () => {
     const events: ProgressEvent[] = [];
-    const context = { ...of(engine()), onProgress: (event: ProgressEvent) => events.push(event), signal: undefined };
-    await decodeLatents(context, await networksOf(twoLevels), someLatents(2, 3, 4, 4, 4), exact(1));
+    const context = contextOf(engine(), { onProgress: (event) => events.push(event) });
+    await decode(twoLevels, someLatents(2, 3, 4, 4, 4), exact(1), context);
     expect(events.map(({ state }) => state).filter((state) => state !== "running")).toEqual(["loading", "released"]);
     expect(new Set(events.map(({ stage }) => stage))).toEqual(new Set(["vae decoder"]));
     const done = events.flatMap((event) => event.done ?? []);
@@ -127,14 +131,15 @@ describe("exact decoding", () => {
   it.runIf(existsSync("/proc/self/fd"))("leaves nothing behind when it is aborted", async () => {
     const scratchFolder = await mkdtemp(join(temporary, "scratch-"));
     await using stack = new AsyncDisposableStack();
-    const owned = await createOrtEngine({ threads: 1, scratchFolder });
+    const owned = await createOrtEngine({ threads: 1 });
     stack.defer(() => owned.dispose());
     const openScratches = () =>
       readdirSync("/proc/self/fd").filter((descriptor) => linkOf(descriptor).startsWith(scratchFolder));
     const controller = new AbortController();
-    const context = { ...of(owned), onProgress: () => {}, signal: controller.signal };
+    const { signal } = controller;
+    const context = contextOf(owned, { signal, scratch: openScratchSpace(scratchFolder) });
     // 16 frames of 192x192 with 32 channels are 75 MB: too much to be held in memory.
-    const run = decodeLatents(context, await networksOf(twoLevels), someLatents(1, 16, 4, 192, 192), exact(1));
+    const run = decode(twoLevels, someLatents(1, 16, 4, 192, 192), exact(1), context);
     const outcome = run.catch((error: unknown) => error);
     while (openScratches().length === 0) await sleep(5);
     await vi.waitFor(async () => expect(await readdir(scratchFolder)).toEqual([])); // open, and already without a name

@@ -1,11 +1,13 @@
 /** DeepCache in a run: which evaluations are whole, what do the others take, and does everything else stay as it was? */
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
-import type { ProgressEvent } from "../../src/pipeline/stages.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
+import type { DenoiseStep } from "../../src/pipeline/denoise-step.ts";
+import type { ProgressEvent } from "../../src/pipeline/progress.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
+import { platformOf } from "../support/platform.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 
 let watched: WatchedEngine;
@@ -16,8 +18,10 @@ const events: ProgressEvent[] = [];
 beforeAll(async () => {
   watched = await watchedEngine();
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
-  pipe = new StableVideoDiffusionPipeline(checkpoint, watched.engine, { onProgress: (event) => events.push(event) });
-  quickPipe = new StableVideoDiffusionPipeline(checkpoint, watched.engine, { offload: "none" });
+  pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(watched.engine), {
+    onProgress: (event) => events.push(event),
+  });
+  quickPipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(watched.engine), { offload: "none" });
 });
 afterAll(() => pipe.dispose());
 beforeEach(() => {

@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Engine } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
-import type { ProgressEvent } from "../../src/pipeline/stages.ts";
+import type { ProgressEvent } from "../../src/pipeline/progress.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
+import { engineWithMemory, platformOf } from "../support/platform.ts";
 
 const folder = join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32");
 const small = { width: 48, height: 32, numFrames: 2, numInferenceSteps: 2, seed: 3 };
@@ -211,9 +211,9 @@ describe("what cannot work", () => {
   it("names what would fit when memory is short", { timeout: 120_000 }, async () => {
     const checkpoint = await openCheckpoint(folder);
     const real = await createOrtEngine();
-    const tight = (availableBytes: number): Engine => ({ ...real, availableMemoryBytes: () => availableBytes });
+    const tight = (availableBytes: number) => engineWithMemory(real, () => availableBytes);
     const decode = { ...small, width: 256, height: 256, numFrames: 8 };
-    const chunked = new StableVideoDiffusionPipeline(checkpoint, tight(500e6));
+    const chunked = new StableVideoDiffusionPipeline(checkpoint, platformOf(tight(500e6)));
     const error = await failure(chunked.generate(picture, decode));
     expect(error.code).toBe("out-of-memory");
     expect(error.message).toMatch(
@@ -223,7 +223,7 @@ describe("what cannot work", () => {
     expect(
       (await chunked.generate(picture, { ...decode, numInferenceSteps: 1, decodeChunkSize: chunk })).frames[0],
     ).toHaveLength(8);
-    const hopeless = new StableVideoDiffusionPipeline(checkpoint, tight(1e6));
+    const hopeless = new StableVideoDiffusionPipeline(checkpoint, platformOf(tight(1e6)));
     expect((await failure(hopeless.generate(picture, small))).message).toMatch(/no smaller clip would fit either/);
     await real.dispose();
   });

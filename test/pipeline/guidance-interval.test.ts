@@ -1,10 +1,12 @@
 /** Does guidance act within its interval of noise levels, and nowhere else? */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
+import type { DenoiseStep } from "../../src/pipeline/denoise-step.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
+import { platformOf } from "../support/platform.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 
 /** The levels of the steps; the last step ends at 0. */
@@ -15,7 +17,7 @@ let pipe: StableVideoDiffusionPipeline;
 beforeAll(async () => {
   watched = await watchedEngine();
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
-  pipe = new StableVideoDiffusionPipeline(checkpoint, watched.engine, { offload: "none" });
+  pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(watched.engine), { offload: "none" });
 });
 afterAll(() => pipe.dispose());
 

@@ -5,16 +5,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { floatsOf } from "../../src/floats.ts";
-import {
-  type FromPretrainedOptions,
-  type GenerateOptions,
-  StableVideoDiffusionPipeline,
-} from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
+import type { FromPretrainedOptions } from "../../src/options/load-options.ts";
 import { floatTensor, type Tensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { readSafetensors } from "../../src/weights/safetensors/safetensors-file.ts";
 import { scratchFolder } from "../cli/command.ts";
 import { picture } from "../support/picture.ts";
+import { platformOf } from "../support/platform.ts";
 import { mapped, writeTensors } from "../weights/single-file/layouts.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -67,7 +66,7 @@ type Options = Partial<GenerateOptions<"floats">>;
 
 async function run(model: string, options: Options = {}, load: Pick<FromPretrainedOptions, "dtype"> = {}) {
   const checkpoint = await openCheckpoint(model);
-  const pipe = new StableVideoDiffusionPipeline(checkpoint, { ...engine, dispose: async () => {} }, load);
+  const pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(engine), load);
   const size = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 3, maxGuidanceScale: 1, seed: 4 };
   return pipe.generate(picture, { ...size, outputType: "floats", ...options });
 }

@@ -1,8 +1,9 @@
 /** Does a whole run take each sampler: the same clip for the same seed, another for another sampler? */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DenoiseStep } from "../../src/pipeline/denoise.ts";
-import { type GenerateOptions, StableVideoDiffusionPipeline } from "../../src/pipeline/stable-video-diffusion.ts";
+import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { GenerateOptions } from "../../src/options/generate-call.ts";
+import type { DenoiseStep } from "../../src/pipeline/denoise-step.ts";
 import { samplerNames } from "../../src/schedulers/samplers.ts";
 import { picture } from "../support/picture.ts";
 

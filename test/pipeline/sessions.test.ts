@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
-import type { ProgressEvent } from "../../src/pipeline/stages.ts";
+import type { ProgressEvent } from "../../src/pipeline/progress.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
+import { platformOf } from "../support/platform.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";
 
 const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 1, seed: 3 } as const;
@@ -20,7 +21,7 @@ afterEach(async () => {
 function open(watched: WatchedEngine, offload: "model" | "none") {
   const events: ProgressEvent[] = [];
   const onProgress = (event: ProgressEvent) => void events.push(event);
-  const pipe = new StableVideoDiffusionPipeline(checkpoint, watched.engine, { onProgress, offload });
+  const pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(watched.engine), { onProgress, offload });
   opened.push(pipe);
   const changes = () => {
     const told = events.filter(({ state }) => state !== "running").map(({ stage, state }) => `${state} ${stage}`);

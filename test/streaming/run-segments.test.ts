@@ -1,20 +1,22 @@
 /** Does a decoder that runs a few frames at a time give what the reference gives for all frames at once? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Engine, Scratch } from "../../src/engine/engine.ts";
+import type { Engine } from "../../src/engine/engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { type WrittenSegment, writeSegments } from "../../src/models/network.ts";
 import { vaeConfig, vaeDecoder, vaeHalf } from "../../src/models/vae.ts";
-import { readNetworks } from "../../src/pipeline/networks.ts";
-import { createSessions } from "../../src/pipeline/sessions.ts";
-import { withWorkspace } from "../../src/pipeline/shared-workspace.ts";
+import { loadedInTurn, memoryOf } from "../../src/onnx/memory.ts";
+import { withWorkspace } from "../../src/pipeline/run-stage.ts";
 import { scratchBytes } from "../../src/streaming/clip-maps.ts";
-import { movedMapBytes, runSegments } from "../../src/streaming/run-segments.ts";
+import { runSegments } from "../../src/streaming/run-segments.ts";
+import type { Scratch, ScratchSpace } from "../../src/streaming/scratch.ts";
+import { movedMapBytes } from "../../src/streaming/segment-windows.ts";
 import { workspaceSize } from "../../src/streaming/segment-workspace.ts";
 import { floatTensor } from "../../src/tensor.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, permuted, readGolden } from "../support/golden.ts";
+import { contextOf, networksOf } from "../support/platform.ts";
 
 const engine = testEngine();
 
@@ -24,9 +26,10 @@ function runAll(
   given: Float32Array,
   frames: number,
   onWork: (share: number) => void = () => {},
+  context = contextOf(engine),
 ): Promise<Float32Array> {
-  const context = { engine, sessions: createSessions(engine, "model"), onProgress: () => {}, signal: undefined };
-  return withWorkspace(context, workspaceSize(segments), 0, (inWorkspace) =>
+  const memory = loadedInTurn(segments.map(({ graph }) => memoryOf(graph)));
+  return withWorkspace(context, { memory, workspace: workspaceSize(segments) }, (inWorkspace) =>
     runSegments(inWorkspace, segments, given, frames, "clip 1", onWork),
   );
 }
@@ -38,7 +41,7 @@ function open(name: string) {
 
 describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the decoder of %s", (name) => {
   it.each([1, 2, 3])("in windows of %d", async (window) => {
-    const { write } = readNetworks(await open(name), createCpuFp32Lowering);
+    const { write } = networksOf(await open(name));
     const golden = await readGolden("models", "golden", `${name}.vae-temporal-decoder.safetensors`);
     for (const variant of ["frames1", "frames2", "frames5"]) {
       const latents = golden.tensor(`input.${variant}.latents`);
@@ -70,12 +73,13 @@ describe.each(["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"])("the
 });
 
 it("sets aside and moves as much as was said before, and gives all of it back", async () => {
-  const { write } = readNetworks(await open("two-levels-fp32"), createCpuFp32Lowering);
+  const { write } = networksOf(await open("two-levels-fp32"));
   let [heldBytes, mostBytes, movedBytes, made] = [0, 0, 0, 0];
-  const counting: Engine = {
-    ...engine(),
-    async createScratch(length): Promise<Scratch> {
-      const scratch = await engine().createScratch(length);
+  const context = contextOf(engine());
+  const counting: ScratchSpace = {
+    ...context.scratch,
+    async create(length): Promise<Scratch> {
+      const scratch = await context.scratch.create(length);
       made++;
       heldBytes += 4 * length;
       mostBytes = Math.max(mostBytes, heldBytes);
@@ -91,7 +95,7 @@ it("sets aside and moves as much as was said before, and gives all of it back", 
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 5, window: 2, height: 4, width: 4 });
-  await runAll(counting, segments, new Float32Array(5 * 4 * 16), 5);
+  await runAll(engine(), segments, new Float32Array(5 * 4 * 16), 5, () => {}, { ...context, scratch: counting });
   expect(mostBytes).toBe(scratchBytes(segments, 5));
   expect(movedBytes).toBe(movedMapBytes(segments, 5));
   expect(heldBytes).toBe(0);
@@ -103,16 +107,20 @@ it("sets aside and moves as much as was said before, and gives all of it back", 
 });
 
 it("gives everything back when it fails in the middle", async () => {
-  const { write } = readNetworks(await open("two-levels-fp32"), createCpuFp32Lowering);
+  const { write } = networksOf(await open("two-levels-fp32"));
   const held = new Set<object>();
   let runs = 0;
-  const failing: Engine = {
-    ...engine(),
-    async createScratch(length): Promise<Scratch> {
-      const scratch = await engine().createScratch(length);
+  const { scratch: space } = contextOf(engine());
+  const holding: ScratchSpace = {
+    ...space,
+    async create(length): Promise<Scratch> {
+      const scratch = await space.create(length);
       held.add(scratch);
       return { ...scratch, release: async () => void held.delete(scratch) };
     },
+  };
+  const failing: Engine = {
+    ...engine(),
     async openWorkspace(...of) {
       const workspace = await engine().openWorkspace(...of);
       held.add(workspace);
@@ -128,6 +136,8 @@ it("gives everything back when it fails in the middle", async () => {
     },
   };
   const segments = write.vaeDecoderSegments({ frames: 4, window: 1, height: 4, width: 4 });
-  await expect(runAll(failing, segments, new Float32Array(256), 4)).rejects.toThrow("enough");
+  const context = contextOf(failing, { scratch: holding });
+  const run = runAll(failing, segments, new Float32Array(256), 4, () => {}, context);
+  await expect(run).rejects.toThrow("enough");
   expect(held.size).toBe(0);
 });

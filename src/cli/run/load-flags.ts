@@ -1,7 +1,7 @@
 /** Which flags say how a model is loaded, on what machine it runs, and how pictures are read? By the library's names. */
 import { Option } from "commander";
 import { backgroundWords } from "../../image/background.ts";
-import { devices } from "../../node/devices.ts";
+import { devices } from "../../node/devices/device-table.ts";
 import { colorProfiles, loadImageDefaults } from "../../node/image/open-picture.ts";
 import { type LoadPresentation, loadDefaults, loadPresentations } from "../../options/load-options.ts";
 import { pictureOptions } from "../generate/picture-notes.ts";
@@ -9,12 +9,17 @@ import { pictureOptions } from "../generate/picture-notes.ts";
 /** Options of `fromPretrained` and its `hub`, and the `maxMemory` of a call, in the order of the help. */
 export function modelFlags(): ReadonlyMap<string, LoadPresentation> {
   const options = loadPresentations();
-  const { device, threads, scratchFolder, ...others } = Object.fromEntries(options);
-  const names = [loadDefaults.device, ...Object.keys(devices)].join(", ");
+  const { device, offload, threads, scratchFolder, ...others } = Object.fromEntries(options);
+  const names = Object.keys(devices);
   return new Map(
     Object.entries({
       ...others,
-      device: { ...device!, help: `${device!.help}: ${names}` },
+      device: {
+        ...device!,
+        help: `${device!.help}: ${[loadDefaults.device, ...names].join(", ")}`,
+        otherwise: `${loadDefaults.device}, which is ${names[0]}`,
+      },
+      offload: offload!,
       maxMemory: {
         flag: "--memory <size>",
         help:

@@ -4,12 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { float32ToBfloat16 } from "../../../src/half.ts";
 import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
+import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
 import { memoryOf } from "../../../src/onnx/memory.ts";
-import { readNetworks } from "../../../src/pipeline/networks.ts";
-import {
-  type FromPretrainedOptions,
-  StableVideoDiffusionPipeline,
-} from "../../../src/pipeline/stable-video-diffusion.ts";
+import type { FromPretrainedOptions } from "../../../src/options/load-options.ts";
 import type { Tensor } from "../../../src/tensor.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
@@ -19,6 +16,7 @@ import { testEngine } from "../../support/evaluate.ts";
 import { type Float8, fromFloat8, toFloat8 } from "../../support/float8.ts";
 import { expectClose, readGolden } from "../../support/golden.ts";
 import { picture } from "../../support/picture.ts";
+import { networksOf } from "../../support/platform.ts";
 import { runUnet, unetCall } from "../../support/unet-call.ts";
 import { inFp32, mapped, readStored, type Tensors, writeTensors } from "../single-file/layouts.ts";
 
@@ -182,7 +180,7 @@ it.each(Object.entries(exactInBf16))(
 it.each(["float8_e4m3fn", "float8_e5m2", "scaled"])("the UNet in %s gives what the reference gives", async (form) => {
   const golden = await readGolden("weights", "golden", "float8.safetensors");
   const { stored } = await checkpoints(form === "scaled" ? comfy : plain(form as Float8));
-  const { write } = readNetworks(await openCheckpoint(stored), createCpuFp32Lowering);
+  const { write } = networksOf(await openCheckpoint(stored));
   const call = unetCall((argument) => golden.tensor(`input.${argument}`), 0);
   const sample = golden.tensor(`output.${form}.sample`);
   const expected = { ...sample, shape: sample.shape.slice(1) };
@@ -192,7 +190,9 @@ it.each(["float8_e4m3fn", "float8_e5m2", "scaled"])("the UNet in %s gives what t
 it("in fp8 a checkpoint takes a quarter of fp32's memory for its weights", async () => {
   const { stored, asFp32 } = await checkpoints(plain("float8_e4m3fn"));
   const weightsBytes = async (folder: string, storage?: "fp32") => {
-    const { write } = readNetworks(await openCheckpoint(folder), (graph) => createCpuFp32Lowering(graph, storage));
+    const { write } = networksOf(await openCheckpoint(folder), {
+      create: (graph) => createCpuFp32Lowering(graph, storage),
+    });
     return [...write.unet({ frames: 2, height: 8, width: 8 }).graph.initializers.values()]
       .filter(({ data }) => !ArrayBuffer.isView(data))
       .reduce((sum, { value }) => sum + memoryOfEdge(value), 0);
@@ -201,7 +201,7 @@ it("in fp8 a checkpoint takes a quarter of fp32's memory for its weights", async
     shape.reduce((product, size) => product * size, 1) * (dtype === "float32" ? 4 : 1);
   expect(4 * (await weightsBytes(stored))).toBe(await weightsBytes(asFp32));
   expect(await weightsBytes(stored, "fp32")).toBe(await weightsBytes(asFp32, "fp32"));
-  const { write } = readNetworks(await openCheckpoint(stored), createCpuFp32Lowering);
+  const { write } = networksOf(await openCheckpoint(stored));
   expect(memoryOf(write.unet({ frames: 2, height: 8, width: 8 }).graph).weightsBytes).toBeGreaterThan(
     await weightsBytes(stored),
   );
@@ -343,7 +343,7 @@ describe("is refused by name:", () => {
     ],
   ])("%s", async (_, code, change, message) => {
     const opening = changed(change).then((checkpoint) =>
-      readNetworks(checkpoint, createCpuFp32Lowering).write.unet({ frames: 1, height: 4, width: 4 }),
+      networksOf(checkpoint).write.unet({ frames: 1, height: 4, width: 4 }),
     );
     await expect(opening).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
   });

@@ -4,14 +4,12 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { stageMemory } from "../../../src/estimate/memory.ts";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { addFloatWeight, addInput, addInt8Matrix, addOutput, createGraph } from "../../../src/onnx/graph.ts";
 import { memoryOf } from "../../../src/onnx/memory.ts";
 import { dynamicQuantizeLinear, matMul, matMulIntegerToFloat } from "../../../src/onnx/ops.ts";
 import { serialise } from "../../../src/onnx/serialise.ts";
 import { readLoras } from "../../../src/options/loras.ts";
 import { resolveSettings } from "../../../src/options/resolve-settings.ts";
-import { readNetworks } from "../../../src/pipeline/networks.ts";
 import { elementCount, floatTensor, type Tensor } from "../../../src/tensor.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
@@ -19,6 +17,7 @@ import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.
 import type { Component, WeightEntry } from "../../../src/weights/types.ts";
 import { rows } from "../../../src/weights/view.ts";
 import { checkpoint, scratchFolder } from "../../cli/command.ts";
+import { networksOf } from "../../support/platform.ts";
 
 const filled = (shape: readonly [number, number], value: number): Tensor =>
   floatTensor(shape, new Float32Array(shape[0] * shape[1]).fill(value));
@@ -50,14 +49,14 @@ it("is planned for: itself among what the process holds, and what each thread br
   const path = join(await scratchFolder(), "large.safetensors");
   const loraBytes = await writeEmptyLora(path, { outputs: 64, inputs: [8, 3, 3], rank });
   await using engine = await engineOf(1);
-  const before = engine.residentMemoryBytes(); // what a plan counts as held
+  const before = engine.memory.host.heldBytes(); // what a plan counts as held
   const loras = await readLoras([{ path }]);
-  expect((engine.residentMemoryBytes() - before) / loraBytes).toBeCloseTo(1, 0);
+  expect((engine.memory.host.heldBytes() - before) / loraBytes).toBeCloseTo(1, 0);
 
   const opened = await openCheckpoint(checkpoint);
   const size = { width: 64, height: 64, numFrames: 2 };
   const { settings } = resolveSettings({ ...size, seed: 1 }, { ...size, preset: {} });
-  const networks = readNetworks({ ...opened, unet: withLoras(opened.unet, loras) }, createCpuFp32Lowering);
+  const networks = networksOf({ ...opened, unet: withLoras(opened.unet, loras) });
   const unetBytes = (threads: number) => {
     const run = { settings, outputType: "latents", images: 1, offload: "model", threads } as const;
     return stageMemory(networks, run).find(({ stage }) => stage === "unet")!.bytes;

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadImage } from "../../../src/node/image/load-image.ts";
-import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
 import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
+import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
 import { checkpoint, picture, scratchFolder, small, stillmotionHere } from "../../cli/command.ts";
 
 const kohya = join(import.meta.dirname, "golden", "kohya.safetensors");

@@ -1,14 +1,13 @@
 /** Does the UNet with LoRAs give what the reference gives, for each form of file? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { readLoras } from "../../../src/options/loras.ts";
-import { readNetworks } from "../../../src/pipeline/networks.ts";
 import type { Tensor } from "../../../src/tensor.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../../support/evaluate.ts";
 import { expectClose, type Golden, readGolden } from "../../support/golden.ts";
+import { networksOf } from "../../support/platform.ts";
 import { clipOf, runUnet, unetCall } from "../../support/unet-call.ts";
 
 const engine = testEngine();
@@ -32,7 +31,7 @@ async function evaluate(golden: Golden, strengths: Readonly<Record<string, numbe
   const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
 
   const call = unetCall((argument) => golden.tensor(`input.${argument}`), 0);
-  return runUnet(engine(), readNetworks(changed, createCpuFp32Lowering).write, call);
+  return runUnet(engine(), networksOf(changed).write, call);
 }
 
 describe.each(answers)("%s", (name) => {

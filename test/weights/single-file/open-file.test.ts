@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StillmotionError } from "../../../src/errors.ts";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
-import { readNetworks } from "../../../src/pipeline/networks.ts";
 import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { openUnetFile, replaceUnet } from "../../../src/weights/single-file/unet-file.ts";
+import { networksOf } from "../../support/platform.ts";
 import { diffusersTensors, mapped, readLayout, readStored, type Tensors, writeTensors } from "./layouts.ts";
 
 let temporary: string;
@@ -308,7 +307,7 @@ describe("a UNet in a file of its own", () => {
 
 /** As loading does: every graph is written, which is where a wrong tensor shows. */
 function readNetworksOf(checkpoint: Awaited<ReturnType<typeof openCheckpoint>>): void {
-  const { write } = readNetworks(checkpoint, createCpuFp32Lowering);
+  const { write } = networksOf(checkpoint);
   write.imageEncoder();
   write.vaeEncoder({ height: 32, width: 32 });
   write.conditioning({ frames: 1 });

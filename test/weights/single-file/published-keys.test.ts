@@ -2,8 +2,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
-import { readNetworks } from "../../../src/pipeline/networks.ts";
 import { elementCount } from "../../../src/tensor.ts";
 import { fileKind } from "../../../src/weights/single-file/file-kind.ts";
 import { ignoredAs, neededStarts } from "../../../src/weights/single-file/file-parts.ts";
@@ -15,6 +13,7 @@ import {
   type WeightsFile,
 } from "../../../src/weights/single-file/open-file.ts";
 import type { Component, JsonObject } from "../../../src/weights/types.ts";
+import { networksOf } from "../../support/platform.ts";
 
 interface Listing {
   readonly config: JsonObject;
@@ -123,7 +122,7 @@ describe("the published single files", () => {
       schedulerConfig: {},
       featureExtractorConfig: {},
     };
-    const { write } = readNetworks(checkpoint, createCpuFp32Lowering);
+    const { write } = networksOf(checkpoint);
     const size = { frames: 2, height: 16, width: 16 };
     const encoders = [write.imageEncoder(), write.vaeEncoder({ height: 64, width: 64 })];
     for (const written of [...encoders, write.conditioning(size), write.unet(size)]) {

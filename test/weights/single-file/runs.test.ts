@@ -12,6 +12,7 @@ import { readSafetensors } from "../../../src/weights/safetensors/safetensors-fi
 import { openUnetFile, replaceUnet } from "../../../src/weights/single-file/unet-file.ts";
 import type { Checkpoint } from "../../../src/weights/types.ts";
 import { expectClose, items, readGolden, reshapedTo, type Tolerance } from "../../support/golden.ts";
+import { platformOf } from "../../support/platform.ts";
 import {
   asComfyUiSaves,
   diffusersTensors,
@@ -47,7 +48,7 @@ interface Run {
 async function run(checkpoint: Checkpoint): Promise<Run> {
   const { metadata } = await readSafetensors(expected.path);
   const { image, ...call } = JSON.parse(metadata.call!) as Record<string, unknown>;
-  await using pipe = new StableVideoDiffusionPipeline(checkpoint, await createOrtEngine({ threads: 2 }), {
+  await using pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(await createOrtEngine({ threads: 2 })), {
     preset: "diffusers", // whatever the files are called
   });
   const picture = await loadImage(join(import.meta.dirname, "../../pipeline/golden", image as string));

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine, Workspace, WorkspaceSize } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
-import type { Offload } from "../../src/pipeline/sessions.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import type { Offload } from "../../src/options/load-options.ts";
 import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
+import { engineWithMemory, platformOf } from "../support/platform.ts";
 
 let engine: Engine;
 beforeAll(async () => {
@@ -30,8 +31,7 @@ async function workspacesOf(options: {
   const { offload = "model", availableBytes, decodes = false } = options;
   const opened = new Map<Workspace, Opened>();
   const watched: Engine = {
-    ...engine,
-    availableMemoryBytes: () => availableBytes ?? engine.availableMemoryBytes(),
+    ...engineWithMemory(engine, () => availableBytes ?? engine.memory.host.availableBytes()),
     async openWorkspace(size, options) {
       const workspace = await engine.openWorkspace(size, options);
       const events: string[] = [];
@@ -57,7 +57,7 @@ async function workspacesOf(options: {
     dispose: async () => {},
   };
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));
-  const pipe = new StableVideoDiffusionPipeline(checkpoint, watched, { offload });
+  const pipe = new StableVideoDiffusionPipeline(checkpoint, platformOf(watched), { offload });
   const size = {
     width: 48,
     height: 32,

@@ -1,24 +1,10 @@
 /** On which devices can graphs run in Node? One entry each: how its engine is started, and what it is given to compute. */
-import type { Device } from "../engine/device.ts";
-import type { Engine } from "../engine/engine.ts";
-import { cpuDevice } from "../engine/ort/cpu-device.ts";
-import { message, option, StillmotionError } from "../errors.ts";
-import type { Lowerings } from "../lowering/lowerings.ts";
-import { loadDefaults } from "../options/load-options.ts";
-import { show } from "../options/parse-settings.ts";
-
-/** What loading options say of an engine. */
-export interface EngineOptions {
-  readonly threads?: number | undefined;
-  readonly libraryPath?: string | undefined;
-}
-
-/** A kind of device that this platform may have. */
-export interface DeviceEntry {
-  readonly lowerings: Lowerings;
-  /** @throws StillmotionError `engine` or `unsupported` where this machine has no such device */
-  startEngine(options: EngineOptions): Promise<Engine>;
-}
+import type { Device } from "../../engine/device.ts";
+import { message, option, StillmotionError } from "../../errors.ts";
+import { loadDefaults } from "../../options/load-options.ts";
+import { show } from "../../options/parse-settings.ts";
+import { cpuDevice } from "./cpu.ts";
+import type { DeviceEntry, EngineOptions } from "./device-entry.ts";
 
 export type DeviceTable = Readonly<Record<string, DeviceEntry>>;
 
