@@ -91,7 +91,7 @@ export interface MemoryPool {
 }
 
 /** One object twice where the device has no memory of its own. */
-export interface EngineMemory {
+interface EngineMemory {
   /** For what JavaScript holds: pictures, latents, frames. */
   readonly host: MemoryPool;
   /** For weights, and for what graphs hold while they run. */

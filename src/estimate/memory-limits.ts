@@ -13,7 +13,7 @@ import type { PoolState } from "./plan.ts";
 export type { SmallerNetworks } from "./advice.ts";
 
 /** What a run may take of one pool, and where the bound comes from. */
-export interface MemoryLimit {
+interface MemoryLimit {
   readonly bytes: number;
   readonly words: Message;
 }

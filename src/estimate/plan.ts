@@ -24,7 +24,7 @@ export interface StagePlan {
 }
 
 /** What will be held of one pool of memory at most, and what may be. */
-export interface PoolPlan {
+interface PoolPlan {
   readonly peakBytes: number;
   readonly availableBytes: number;
 }

@@ -10,7 +10,7 @@ import { show } from "./parse-settings.ts";
 import { type PresetName, presetNames } from "./presets.ts";
 
 /** `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls. */
-export const offloads = ["model", "none"] as const;
+const offloads = ["model", "none"] as const;
 export type Offload = (typeof offloads)[number];
 
 /** What holds where an option is left out; `auto` is what the device, or the checkpoint, does best. */
@@ -89,7 +89,7 @@ const aFunction = <Type extends AnyFunction>() =>
 const text = () => z.string().min(1).describe("text");
 
 /** Every option of the hub's part. */
-export const hubSchema = z
+const hubSchema = z
   .strictObject({
     revision: text().register(presentations, {
       flag: "--revision <name>",
@@ -160,7 +160,7 @@ export const loadSchema = z
     }),
     preset: z.enum(presetNames).register(presentations, {
       flag: "--preset <name>",
-      help: "settings where none are given: official or diffusers",
+      help: `settings where none are given: ${presetNames.join(" or ")}`,
       otherwise: "official, if known",
     }),
     hub: hubSchema,

@@ -1,8 +1,7 @@
 /** What does a listener hear of a run? Which of its stages is loaded, how far it is, and when its memory is given back. */
 
 /** In the order in which a clip passes through them. */
-export const stageNames = ["image encoder", "vae encoder", "conditioning", "unet", "vae decoder"] as const;
-export type Stage = (typeof stageNames)[number];
+export type Stage = "image encoder" | "vae encoder" | "conditioning" | "unet" | "vae decoder";
 
 /** What `onProgress` receives: a stage is loaded, works through its parts, and is released or kept for the next call. */
 export interface ProgressEvent {

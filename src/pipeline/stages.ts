@@ -28,7 +28,7 @@ export interface Run {
 }
 
 /** A network of a stage, and how often one call loads and runs it. */
-export interface NetworkUse {
+interface NetworkUse {
   readonly network: WrittenNetwork;
   readonly loads: number;
   /** Absent for the UNet, whose runs depend on the sampler: see `countEvaluations`. */
@@ -52,7 +52,7 @@ export interface StageDescription {
 }
 
 /** Frames that are decoded together, on their own, and where in each clip such chunks start. */
-export interface Chunk {
+interface Chunk {
   readonly network: WrittenNetwork;
   readonly frames: number;
   readonly starts: readonly number[];
@@ -167,7 +167,7 @@ export function describeDecoder(
 }
 
 /** Whether the frames of a clip are decoded as one while only some of them are in memory. */
-export function isWindowed({
+function isWindowed({
   decodeChunkSize,
   decodeMode,
   numFrames,
