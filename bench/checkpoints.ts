@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type UnetConfig, unetConfig } from "../src/models/unet.ts";
 import { type VaeConfig, vaeConfig } from "../src/models/vae.ts";
-import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../src/node/weights.ts";
 import type { JsonObject } from "../src/weights/types.ts";
 import { runCommand } from "./process.ts";
 

@@ -8,13 +8,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { openDevice } from "../src/node/devices/device-table.ts";
 import { openScratchSpace } from "../src/node/scratch.ts";
+import { openCheckpoint } from "../src/node/weights.ts";
 import { decodeLatents } from "../src/pipeline/decode.ts";
 import { readNetworks } from "../src/pipeline/networks.ts";
 import type { StageContext } from "../src/pipeline/run-stage.ts";
 import { createSessions } from "../src/pipeline/sessions.ts";
 import { describeDecoder } from "../src/pipeline/stages.ts";
 import { type FloatTensor, floatTensor } from "../src/tensor.ts";
-import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../src/weights/safetensors/safetensors.ts";
 import { commonOptions, printMeasurement, startStopwatch } from "./self-measurement.ts";
 

@@ -6,10 +6,10 @@ import { parseArgs } from "node:util";
 import { areFinite } from "../src/finite.ts";
 import type { Dtype } from "../src/lowering/lowerings.ts";
 import { openDevice } from "../src/node/devices/device-table.ts";
+import { openCheckpoint } from "../src/node/weights.ts";
 import { chooseUnetLowering } from "../src/options/choose-lowering.ts";
 import { readNetworks, unetsOf } from "../src/pipeline/networks.ts";
 import { elementCount, floatTensor } from "../src/tensor.ts";
-import { openCheckpoint } from "../src/weights/checkpoint/checkpoint.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

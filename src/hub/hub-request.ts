@@ -150,7 +150,7 @@ function connectionReason(cause: unknown): string {
   let error = cause;
   while (error instanceof Error && error.cause instanceof Error) error = error.cause;
   if (!(error instanceof Error)) return `the connection failed (${String(error)})`;
-  const { code } = error as NodeJS.ErrnoException;
+  const { code } = error as { readonly code?: unknown }; // Node's fetch has one
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":

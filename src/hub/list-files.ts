@@ -100,7 +100,7 @@ function jsonOrUndefined(bytes: Uint8Array): unknown {
 }
 
 async function readBody(response: Response, received: () => void, repository: string): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
   let total = 0;
   for await (const piece of response.body ?? []) {
     received();
@@ -113,5 +113,5 @@ async function readBody(response: Response, received: () => void, repository: st
   if (announced !== null && Number(announced) !== total) {
     throw new TransientHubError(`${repository}: the list of files came as ${total} bytes, expected ${announced}`);
   }
-  return Buffer.concat(pieces);
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }

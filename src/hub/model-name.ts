@@ -1,6 +1,5 @@
-/** What does the name of a model stand for: a folder or file here, or a repository on the hub? */
+/** Which repository of the hub, at which revision, does the name of a model stand for? */
 import { type Message, message, option, StillmotionError } from "../errors.ts";
-import { exists, noSuchPath } from "../node/hub/nearest-path.ts";
 import { escaped } from "../printable.ts";
 import { assertPlainFileName } from "../weights/names/file-names.ts";
 import { knownCheckpoints } from "./known-checkpoints.ts";
@@ -20,26 +19,12 @@ export const defaultRevision = "main";
 const fileEnding = /\.(safetensors|sft|bin|ckpt|pt|pth|pkl|onnx|gguf|json|mp4|webm|gif|webp|png|jpe?g|avif)$/i;
 
 /**
- * What is there under this name comes first; else it is one of the short names, or `organisation/name`, each with
- * `@revision` behind it where one is wanted.
+ * The model that a name stands for: one of the short names, or `organisation/name`, each with `@revision` behind it where one is
+ * wanted.
  *
  * @param revision in place of one in the name
- * @throws StillmotionError `invalid-checkpoint` for what can be neither, `invalid-option` for two different revisions
- */
-export async function findModel(name: string, revision?: string): Promise<{ path: string } | HubModel> {
-  if (await exists(name)) {
-    if (revision === undefined) return { path: name };
-    refuse(
-      message`model ${escaped(name)} is a path, and ${option("revision")} ${escaped(revision)} is for models of the hub; leave it out`,
-    );
-  }
-  return hubModel(name, revision, await noSuchPath(name));
-}
-
-/**
- * The same for a name that cannot be a path.
- *
- * @param problem why it is none, for a name that cannot be a model either
+ * @param problem why the name is no path, for a name that cannot be a model either
+ * @throws StillmotionError `invalid-checkpoint` for what is no model's name, `invalid-option` for two different revisions
  */
 export function hubModel(
   name: string,

@@ -1,6 +1,6 @@
 /** What is seen through a transparent picture? A colour behind it, or where nothing is wanted what its pixels hide. */
 import { inCall, message, option, StillmotionError } from "../errors.ts";
-import { divideBy255 } from "../node/image/stored-pixels.ts";
+import { divideBy255 } from "./stored-pixels.ts";
 
 /** Red, green and blue, 0 to 255. */
 export type Rgb = readonly [number, number, number];

@@ -1,5 +1,5 @@
 /** What surrounds a frame that is smaller than its picture? It lies on a canvas of one colour. */
-import type { StoredPixels } from "../node/image/stored-pixels.ts";
+import type { StoredPixels } from "./stored-pixels.ts";
 
 /** Where a frame lies on the canvas that is the picture. */
 export interface Canvas {

@@ -1,5 +1,5 @@
 /** What does an ICC profile say of itself? For which values it is, and its name. */
-import type { ColorModel } from "../node/image/stored-pixels.ts";
+import type { ColorModel } from "./stored-pixels.ts";
 
 /** A colour space with its name for people, as an ICC profile or with what stands against it, which ends a sentence. */
 export type ColorTag =

@@ -9,10 +9,18 @@ import type { Component } from "../weights/types.ts";
 import { type ConditioningRows, conditioningRows, type ReadRows } from "./blocks/conditioning-rows.ts";
 import type { UnetLevel } from "./blocks/unet-blocks.ts";
 import type { Network } from "./network.ts";
-import type { UnetConfig } from "./unet.ts";
+
+/** What of a UNet's configuration tells which layers read the conditioning. */
+export interface ConditionedLevels {
+  /** The width of the image embedding. */
+  readonly contextChannels: number;
+  readonly downLevels: readonly UnetLevel[];
+  readonly midLevel: UnetLevel;
+  readonly upLevels: readonly UnetLevel[];
+}
 
 /** Input: `image_embedding` (1, channels). Output: `conditioning` (numbers), which {@link inputConditioning} reads. */
-export function conditioning(config: UnetConfig, { frames }: { readonly frames: number }): Network {
+export function conditioning(config: ConditionedLevels, { frames }: { readonly frames: number }): Network {
   return (w, lowering) => {
     const embedding = lowering.input("image_embedding", [1, config.contextChannels]);
     const rows = Array.from(layersOf(config, frames), ({ path, shape, write }) =>
@@ -23,7 +31,7 @@ export function conditioning(config: UnetConfig, { frames }: { readonly frames: 
 }
 
 /** The input `conditioning` of an evaluation, and where in it the rows of each layer lie. */
-export function inputConditioning(lowering: Lowering, config: UnetConfig, frames: number): ReadRows {
+export function inputConditioning(lowering: Lowering, config: ConditionedLevels, frames: number): ReadRows {
   const places = new Map<string, Pick<ConditioningRows, "shape"> & { start: number }>();
   let length = 0;
   for (const { path, shape } of layersOf(config, frames)) {
@@ -51,7 +59,7 @@ export function unetPart(unet: Component, part: "conditioning" | "evaluation"): 
 }
 
 /** The layers that give rows, with their paths in the UNet, in the order in which their rows lie. */
-function* layersOf({ downLevels, midLevel, upLevels }: UnetConfig, frames: number): Generator<ConditioningRows> {
+function* layersOf({ downLevels, midLevel, upLevels }: ConditionedLevels, frames: number): Generator<ConditioningRows> {
   for (const [index, level] of downLevels.entries()) yield* layersOfBlock(`down_blocks.${index}`, level, frames);
   yield* layersOfBlock("mid_block", midLevel, frames);
   for (const [index, level] of upLevels.entries()) yield* layersOfBlock(`up_blocks.${index}`, level, frames);

@@ -7,7 +7,7 @@ import { embeddingProjection, sinusoidalEmbedding } from "../nn/embedding.ts";
 import { groupNorm } from "../nn/norm.ts";
 import type { Weights } from "../weights/view.ts";
 import { type Conditioning, downBlock, midBlock, type UnetLevel, upBlock } from "./blocks/unet-blocks.ts";
-import { inputConditioning } from "./conditioning.ts";
+import { type ConditionedLevels, inputConditioning } from "./conditioning.ts";
 import { count, layerCount, levelWidths, parseConfig, perLevel } from "./config.ts";
 import type { Network } from "./network.ts";
 
@@ -41,20 +41,16 @@ const schema = z.object({
   sample_size: count.nullish().transform((size) => size ?? 96),
 });
 
-export interface UnetConfig {
+export interface UnetConfig extends ConditionedLevels {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly additionTimeEmbedDim: number;
   readonly addedTimeIds: number;
-  readonly contextChannels: number;
   /** The clip length that the checkpoint was trained on. */
   readonly numFrames: number;
   /** Side of the square, in latent pixels, whose area it was trained on. */
   readonly sampleSize: number;
   readonly blockOutChannels: readonly number[];
-  readonly downLevels: readonly UnetLevel[];
-  readonly midLevel: UnetLevel;
-  readonly upLevels: readonly UnetLevel[];
 }
 
 /** Reads unet/config.json, with the defaults and the block epsilons of the reference's classes. */

@@ -4,13 +4,13 @@ import { chooseUnetLowering } from "../options/choose-lowering.ts";
 import { checkLoadOptions, type FromPretrainedOptions } from "../options/load-options.ts";
 import { copyLoras, lorasGiven, readLoras } from "../options/loras.ts";
 import { StableVideoDiffusionPipeline as Pipeline } from "../pipeline/stable-video-diffusion.ts";
-import { openCheckpoint } from "../weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../weights/lora/place-lora.ts";
-import { openUnetFile } from "../weights/single-file/unet-file.ts";
 import type { Checkpoint } from "../weights/types.ts";
 import { chooseDevice, type DeviceTable, devices } from "./devices/device-table.ts";
+import { disk } from "./files/disk.ts";
 import { resolveModel } from "./hub/resolve-model.ts";
 import { openScratchSpace } from "./scratch.ts";
+import { openCheckpoint, openUnetFile } from "./weights.ts";
 
 export class StableVideoDiffusionPipeline extends Pipeline {
   /**
@@ -43,7 +43,7 @@ export async function openPipeline(
   const hubOptions = { ...hub };
   const unetGiven = message`${inCall("fromPretrained")}${option("unet")}`;
   const otherUnet = unet === undefined ? undefined : await workFor(unetGiven, () => openUnetFile(unet));
-  const loras = loraSources === undefined ? [] : await readLoras(loraSources);
+  const loras = loraSources === undefined ? [] : await readLoras(loraSources, disk);
   const scratch = openScratchSpace(given.scratchFolder);
   const engine = await device.startEngine(given);
   try {

@@ -1,8 +1,10 @@
 /** Which LoRAs does a run use? What a caller may give for them, and what is read of it. */
 import { inCall, message, option, StillmotionError, workFor } from "../errors.ts";
 import { parseJsonObject } from "../json/json-reader.ts";
+import type { FileSource } from "../weights/file-source.ts";
 import type { Lora, LoraInUse } from "../weights/lora/lora.ts";
 import { type ConfigBeside, parseLora } from "../weights/lora/parse-lora.ts";
+import { readLora } from "../weights/lora/read-lora.ts";
 import { numberFromText } from "./option-text.ts";
 import { show } from "./parse-settings.ts";
 
@@ -59,17 +61,18 @@ export function copyLoras(loras: readonly LoraSource[] | undefined): readonly Lo
 /**
  * LoRAs with their strengths, in the order given.
  *
+ * @param files where their paths are looked up
  * @throws StillmotionError `invalid-option` when `loras` is not what {@link LoraSource} says; `invalid-checkpoint` or
  *   `unsupported` when a file is no LoRA
  */
-export async function readLoras(loras: readonly LoraSource[]): Promise<readonly LoraInUse[]> {
+export async function readLoras(loras: readonly LoraSource[], files: FileSource): Promise<readonly LoraInUse[]> {
   if (!Array.isArray(loras)) {
     throw new StillmotionError("invalid-option", message`${lorasGiven} is ${show(loras)}, expected a list`);
   }
   const strengths = loras.map(checkSource);
   const inUse = [];
   for (const [index, source] of (loras as readonly LoraSource[]).entries()) {
-    const lora = await workFor(lorasGiven, () => open(source, index));
+    const lora = await workFor(lorasGiven, () => open(source, index, files));
     inUse.push({ lora, strength: strengths[index]! });
   }
   return inUse;
@@ -78,10 +81,9 @@ export async function readLoras(loras: readonly LoraSource[]): Promise<readonly 
 /** The option, in messages. */
 export const lorasGiven = message`${inCall("fromPretrained")}${option("loras")}`;
 
-async function open(source: LoraSource, index: number): Promise<Lora> {
+async function open(source: LoraSource, index: number, files: FileSource): Promise<Lora> {
   if ("path" in source && source.path !== undefined) {
-    const { readLora } = await import("../weights/lora/read-lora.ts");
-    return readLora(source.path);
+    return readLora(files, source.path);
   }
   const { bytes, name = `loras[${index}]`, config } = source as Extract<LoraSource, { bytes: Uint8Array }>;
   return parseLora(bytes, name, config === undefined ? undefined : configOf(config, `${name}: its config`));

@@ -13,8 +13,8 @@ import { rgbToYuv } from "./yuv.ts";
 export interface EncodeMp4Options extends EncodeOptions {
   /** 1 (smallest file) to 100 (best picture). Default 90. */
   readonly quality?: number | undefined;
-  /** Codes the frames. Default in Node: minih264 as WebAssembly. */
-  readonly encoder?: H264Encoder | undefined;
+  /** Codes the frames. */
+  readonly encoder: H264Encoder;
 }
 
 const defaultQuality = 90; // quantisation parameter 14
@@ -32,9 +32,9 @@ const keyFrameSeconds = 2;
  * @param options `fps` 0.001 to 1000, default 7; `quality` 1 to 100, default 90
  * @throws StillmotionError `invalid-option` for no frames, frames of two sizes, a size or a rate out of range; `aborted`
  * @example
- * const bytes = await encodeMp4(frames, { fps: 7, metadata: { seed: 42 } });
+ * const bytes = await encodeMp4(frames, { encoder, fps: 7, metadata: { seed: 42 } });
  */
-export async function encodeMp4(frames: readonly Image[], options: EncodeMp4Options = {}): Promise<Uint8Array> {
+export async function encodeMp4(frames: readonly Image[], options: EncodeMp4Options): Promise<Uint8Array> {
   const size = clipSize(frames);
   const width = size.width + (size.width % 2);
   const height = size.height + (size.height % 2);
@@ -48,13 +48,12 @@ export async function encodeMp4(frames: readonly Image[], options: EncodeMp4Opti
   const fps = checkedFps(options.fps, "mp4");
   const quality = checkedQuality(options.quality, defaultQuality);
   const comment = settingsToText(options.metadata, fps, frames.length);
-  const { signal } = options;
+  const { encoder, signal } = options;
   throwIfAborted(signal);
 
-  const encode = options.encoder ?? (await import("../node/video/h264-wasm.ts")).encodeH264Wasm;
   const keyFrameInterval = Math.max(1, Math.round(keyFrameSeconds * fps));
   const settings = { width, height, fps, quality, keyFrameInterval, signal };
-  const stream = await encode(yuvFrames(frames), settings);
+  const stream = await encoder(yuvFrames(frames), settings);
   throwIfAborted(signal);
   return withoutDates(await mux(stream, width, height, fps, comment));
 }

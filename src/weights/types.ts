@@ -39,7 +39,10 @@ export interface Component {
   readonly config: JsonObject;
   /** The file from whose tensors the configuration was worked out, where there is no `config.json`. */
   readonly configFrom?: string;
-  /** The folder that really holds the weights files, links followed. */
+  /**
+   * The folder that really holds the weights files, links followed. It is written as the file source writes paths that the component
+   * was read from, which is also where an engine of the same platform finds the files: in Node on the disk.
+   */
   readonly weightsFolder: string;
   readonly tensors: ReadonlyMap<string, WeightEntry>;
   /** See {@link Checkpoint.assumptions}; those of this component. */

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { readSafetensors } from "../../src/weights/safetensors/safetensors-file.ts";
+import { readSafetensors } from "../../src/node/weights.ts";
 import { asRoot, smallFileSystem } from "../support/small-file-system.ts";
 import { jsonLines, picture, scratchFolder, small, start, stillmotionHere } from "./command.ts";
 

@@ -17,12 +17,12 @@ import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
 import type { CreateLowering } from "../../src/lowering/lowering.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { resolveSettings } from "../../src/options/resolve-settings.ts";
 import type { Networks } from "../../src/pipeline/networks.ts";
 import { createSessions } from "../../src/pipeline/sessions.ts";
 import type { Run } from "../../src/pipeline/stages.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { engineWithMemory, networksOf, platformOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 

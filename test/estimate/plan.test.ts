@@ -6,10 +6,10 @@ import { type Plan, planRun } from "../../src/estimate/plan.ts";
 import { createImage, type Image } from "../../src/image/image.ts";
 import type { Dtype } from "../../src/lowering/lowerings.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import type { GenerateOptions } from "../../src/options/generate-call.ts";
 import type { OutputType } from "../../src/options/resolve-settings.ts";
 import { movedMapBytes } from "../../src/streaming/segment-windows.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { engineWithMemory, networksOf, platformOf } from "../support/platform.ts";
 import { watchedEngine } from "../support/watched-engine.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { findModel } from "../../src/hub/model-name.ts";
+import { findModel } from "../../src/node/hub/find-model.ts";
 import { messageOf } from "../node/hub/scene.ts";
 
 it.each([

@@ -24,8 +24,8 @@ import { embeddingProjection, sinusoidalEmbedding } from "../../src/nn/embedding
 import { feedForward } from "../../src/nn/feed-forward.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { groupNorm } from "../../src/nn/norm.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import type { Checkpoint } from "../../src/weights/types.ts";
 import { evaluate, testEngine, type WeightsSource, type Workbench } from "../support/evaluate.ts";
 import { expectClose, type Golden, goldenWeights, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";

@@ -5,11 +5,11 @@ import type { Session } from "../../src/engine/engine.ts";
 import { shallowPart } from "../../src/models/deep-cache-unet.ts";
 import type { WrittenNetwork } from "../../src/models/network.ts";
 import { unetConfig } from "../../src/models/unet.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import { memoryOf } from "../../src/onnx/memory.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { networksOf } from "../support/platform.ts";
 

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { describe, it } from "vitest";
 import type { WrittenNetwork } from "../../src/models/network.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, items, permuted, readGolden } from "../support/golden.ts";
 import { networksOf as networksFrom } from "../support/platform.ts";

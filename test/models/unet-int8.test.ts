@@ -2,9 +2,10 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
+import { disk } from "../../src/node/files/disk.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import { readLoras } from "../../src/options/loras.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { type Golden, readGolden } from "../support/golden.ts";
@@ -37,7 +38,7 @@ async function evaluate(
 ): Promise<Tensor> {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
-  const adapted = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
+  const adapted = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras, disk)) };
   const call = unetCall(input, 0);
   const { write } = networksOf(adapted, { create: createCpuInt8Lowering });
   expect(write.unet(call.size).graph.prepared.length).toBeGreaterThan(20);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import {
   addExternal,
   addInput,
@@ -17,7 +18,6 @@ import * as ops from "../../src/onnx/ops.ts";
 import { serialise } from "../../src/onnx/serialise.ts";
 import { splitGraph } from "../../src/onnx/split-graph.ts";
 import { floatTensor, type Tensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { readGolden } from "../support/golden.ts";
 import { networksOf } from "../support/platform.ts";

@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import { peakResidentBytes } from "../../bench/peak-memory.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import { decodeLatents } from "../../src/pipeline/decode.ts";
 import { describeDecoder } from "../../src/pipeline/stages.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { contextOf, networksOf } from "../support/platform.ts";
 
 const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32"));

@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import type { GenerateOptions } from "../../src/options/generate-call.ts";
 import type { DenoiseStep } from "../../src/pipeline/denoise-step.ts";
 import type { ProgressEvent } from "../../src/pipeline/progress.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
 import { platformOf } from "../support/platform.ts";
 import { type WatchedEngine, watchedEngine } from "../support/watched-engine.ts";

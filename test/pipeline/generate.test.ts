@@ -8,9 +8,9 @@ import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StillmotionError } from "../../src/errors.ts";
 import { createImage } from "../../src/image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import type { ProgressEvent } from "../../src/pipeline/progress.ts";
 import { floatTensor } from "../../src/tensor.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
 import { engineWithMemory, platformOf } from "../support/platform.ts";
 

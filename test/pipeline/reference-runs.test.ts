@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import type { Image } from "../../src/image/image.ts";
 import { loadImage } from "../../src/node/image/load-image.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { readSafetensors } from "../../src/node/weights.ts";
 import type { GenerateSettings } from "../../src/options/generate-options.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
-import { readSafetensors } from "../../src/weights/safetensors/safetensors-file.ts";
 import { expectClose, items, readGolden, type Tolerance } from "../support/golden.ts";
 
 const folder = join(import.meta.dirname, "golden");

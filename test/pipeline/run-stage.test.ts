@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine, Workspace, WorkspaceSize } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
+import { openCheckpoint } from "../../src/node/weights.ts";
 import type { Offload } from "../../src/options/load-options.ts";
-import { openCheckpoint } from "../../src/weights/checkpoint/checkpoint.ts";
 import { picture } from "../support/picture.ts";
 import { engineWithMemory, platformOf } from "../support/platform.ts";
 

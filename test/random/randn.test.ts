@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { readSafetensorsHeader } from "../../src/node/weights.ts";
 import { createGenerator } from "../../src/random/generator.ts";
 import { randn } from "../../src/random/randn.ts";
-import { readSafetensorsHeader } from "../../src/weights/safetensors/safetensors-file.ts";
 
 const folder = join(import.meta.dirname, "golden");
 const seedFiles = readdirSync(folder).filter((name) => name.startsWith("seed-"));

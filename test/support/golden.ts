@@ -2,8 +2,8 @@
 import { basename, dirname, join } from "node:path";
 import { expect } from "vitest";
 import { bfloat16ToFloat32, float16ToFloat32 } from "../../src/half.ts";
+import { readSafetensors, readSafetensorsHeader } from "../../src/node/weights.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../src/tensor.ts";
-import { readSafetensors, readSafetensorsHeader } from "../../src/weights/safetensors/safetensors-file.ts";
 import { dataTypeOf } from "../../src/weights/safetensors/safetensors-header.ts";
 import type { WeightEntry } from "../../src/weights/types.ts";
 

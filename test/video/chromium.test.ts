@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Image } from "../../src/image/image.ts";
 import { encodeGif } from "../../src/node/video/gif.ts";
+import { encodeMp4 } from "../../src/node/video/mp4.ts";
 import { encodeWebp } from "../../src/node/video/webp.ts";
-import { encodeMp4 } from "../../src/video/mp4.ts";
 import { hasProgram, temporaryFolder } from "./test-clip.ts";
 
 const patchSize = 32;

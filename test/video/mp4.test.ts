@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { BufferSource, EncodedPacketSink, Input, MP4 } from "mediabunny";
 import { describe, expect, it } from "vitest";
 import { encodeH264Wasm } from "../../src/node/video/h264-wasm.ts";
+import { encodeMp4 } from "../../src/node/video/mp4.ts";
 import type { H264Encoder } from "../../src/video/h264.ts";
-import { encodeMp4 } from "../../src/video/mp4.ts";
 import { expectError, expectPsnr, hasProgram, plainClip, stacked, temporaryFolder, testClip } from "./test-clip.ts";
 
 /** The boxes of an MP4 as `moov/trak/mdia/mdhd` to their contents, in the file's order. */

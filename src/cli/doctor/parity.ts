@@ -4,8 +4,8 @@ import { StillmotionError } from "../../errors.ts";
 import { floatsOf } from "../../floats.ts";
 import { createImage } from "../../image/image.ts";
 import { StableVideoDiffusionPipeline } from "../../node/stable-video-diffusion.ts";
+import { readSafetensors } from "../../node/weights.ts";
 import type { Tensor } from "../../tensor.ts";
-import { readSafetensors } from "../../weights/safetensors/safetensors-file.ts";
 
 /** Most that a value may differ: `relative` to the largest expected one, plus `absolute`. */
 interface Tolerance {

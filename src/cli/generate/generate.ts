@@ -2,7 +2,7 @@
 import { Command, type OptionValues } from "commander";
 import { onInterrupt } from "../interrupt.ts";
 import { downloadReporter } from "../models/progress.ts";
-import { createReporter } from "../report/reporter.ts";
+import { createReporter } from "../report/create-reporter.ts";
 import { collect, runFromFlags, withRunFlags } from "../run/run-flags.ts";
 
 const examples = `

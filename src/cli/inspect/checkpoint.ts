@@ -8,25 +8,26 @@ import { conditioning, unetPart } from "../../models/conditioning.ts";
 import { type Network, tensorProblems } from "../../models/network.ts";
 import { unet, unetConfig } from "../../models/unet.ts";
 import { vaeConfig, vaeDecoder, vaeEncoder, vaeHalf } from "../../models/vae.ts";
+import { disk } from "../../node/files/disk.ts";
+import { openCheckpoint } from "../../node/weights.ts";
 import { parseSettings } from "../../options/parse-settings.ts";
 import { readNetworks, trainedSize } from "../../pipeline/networks.ts";
 import { eulerDiscreteConfig } from "../../schedulers/euler-discrete.ts";
 import { elementCount } from "../../tensor.ts";
-import { openCheckpoint } from "../../weights/checkpoint/checkpoint.ts";
 import { type CheckpointSurvey, surveyCheckpoint } from "../../weights/checkpoint/survey.ts";
 import type { WeightsFile } from "../../weights/single-file/open-file.ts";
 import { publishedUnetSize } from "../../weights/single-file/published-configs.ts";
 import { unetFileComponent } from "../../weights/single-file/unet-file.ts";
 import type { Component, JsonObject } from "../../weights/types.ts";
 import { countText } from "../units.ts";
-import type { Inspection } from "./inspect.ts";
+import type { Inspection } from "./inspection.ts";
 
 /** Lists of problems longer than this are cut for people. */
 const shownProblems = 30;
 
 /** @throws StillmotionError when the path is no checkpoint's folder or file at all */
 export async function inspectCheckpoint(folder: string, options: { variant?: string }): Promise<Inspection> {
-  const survey = await surveyCheckpoint(folder, options);
+  const survey = await surveyCheckpoint(disk, folder, options);
   const problems = [...survey.problems, ...deeperProblems(survey)];
   if (problems.length === 0) {
     // Each part is sound by itself; do they fit each other?

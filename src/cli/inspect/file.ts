@@ -1,12 +1,13 @@
 /** What is in a clip, or in a file of tensors? */
 import { bytesText } from "../../byte-sizes.ts";
+import { disk } from "../../node/files/disk.ts";
 import { type ClipMetadata, readClipMetadata } from "../../node/video/read-metadata.ts";
 import type { SafetensorsEntry } from "../../weights/safetensors/safetensors-header.ts";
 import { type FileKind, kindInWords } from "../../weights/single-file/file-kind.ts";
 import { readWeightsFile, type WeightsFile } from "../../weights/single-file/open-file.ts";
 import { textWithFlags } from "../errors.ts";
 import { countText } from "../units.ts";
-import type { Inspection } from "./inspect.ts";
+import type { Inspection } from "./inspection.ts";
 import { inspectLora } from "./lora.ts";
 
 /** Lists of tensors longer than this are cut for people. */
@@ -19,7 +20,7 @@ export async function inspectClip(path: string): Promise<Inspection> {
 
 /** What a .safetensors file is: a checkpoint, a part of one, something for another model, a clip, or just tensors. */
 export async function inspectSafetensors(path: string, options: { variant?: string }): Promise<Inspection> {
-  return { ...(await inspectKind(await readWeightsFile(path), options)), weightsFiles: [path] };
+  return { ...(await inspectKind(await readWeightsFile(disk, path), options)), weightsFiles: [path] };
 }
 
 async function inspectKind(file: WeightsFile, options: { variant?: string }): Promise<Inspection> {

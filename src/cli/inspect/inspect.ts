@@ -2,11 +2,13 @@
 import { open, stat } from "node:fs/promises";
 import { Command } from "commander";
 import { StillmotionError } from "../../errors.ts";
+import { disk } from "../../node/files/disk.ts";
 import { exists, noSuchPath } from "../../node/hub/nearest-path.ts";
 import { isLoraFolder } from "../../weights/lora/find-lora.ts";
 import { exitCodes } from "../errors.ts";
 import { findModelFolder, mayBeHubModel } from "../models/resolve.ts";
 import { printJson, printLine } from "../terminal.ts";
+import type { Inspection } from "./inspection.ts";
 
 const examples = `
 Examples:
@@ -17,16 +19,6 @@ Examples:
   $ stillmotion inspect clip.mp4
   $ stillmotion inspect noise.safetensors --json
 `;
-
-/** What was found, for people and for programs. */
-export interface Inspection {
-  readonly lines: readonly string[];
-  readonly json: Readonly<Record<string, unknown>>;
-  /** What keeps a checkpoint from being used. */
-  readonly problems?: readonly string[];
-  /** Of what holds weights. */
-  readonly weightsFiles?: readonly string[];
-}
 
 export function inspectCommand(finish: (exitCode: number) => void): Command {
   return new Command("inspect")
@@ -69,7 +61,7 @@ async function pathOf(given: string, { variant, revision }: InspectFlags): Promi
 
 async function inspect(path: string, { variant }: { variant?: string }): Promise<Inspection> {
   const options = variant === undefined ? {} : { variant };
-  if (await isLoraFolder(path)) {
+  if (await isLoraFolder(disk, path)) {
     const lora = await (await import("./lora.ts")).inspectLora(path);
     if (lora) return lora;
   }

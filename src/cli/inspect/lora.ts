@@ -1,15 +1,16 @@
 /** What is a LoRA made for, how strongly is it added, and can it be used? */
+import { disk } from "../../node/files/disk.ts";
+import { readSafetensorsHeader } from "../../node/weights.ts";
 import { describeLora, type LoraDescription, loraProblem } from "../../weights/lora/describe-lora.ts";
 import { findLora } from "../../weights/lora/find-lora.ts";
 import type { LayerScale } from "../../weights/lora/layer-scales.ts";
 import { readScales } from "../../weights/lora/read-lora.ts";
-import { readSafetensorsHeader } from "../../weights/safetensors/safetensors-file.ts";
 import { countText } from "../units.ts";
-import type { Inspection } from "./inspect.ts";
+import type { Inspection } from "./inspection.ts";
 
 /** Of a LoRA's file, or of the folder that PEFT or diffusers wrote; undefined for a file that is something else. */
 export async function inspectLora(path: string): Promise<Inspection | undefined> {
-  const found = await findLora(path);
+  const found = await findLora(disk, path);
   const header = await readSafetensorsHeader(found.path);
   const lora = describeLora(header, found.path, found.beside);
   if (lora)
@@ -20,7 +21,7 @@ export async function inspectLora(path: string): Promise<Inspection | undefined>
 }
 
 async function usable(path: string, lora: LoraDescription): Promise<Inspection> {
-  const { scales, assumptions } = await readScales(path);
+  const { scales, assumptions } = await readScales(disk, path);
   const json = { alphas: alphasOf(scales), scales: distinct(scales.map(({ scale }) => scale)), assumptions };
   const lines = [scaleText(scales), ...assumptions.map((assumption) => assumption.replace(`${path}: `, ""))];
   return inspectionOf(path, lora, [], { json, lines });

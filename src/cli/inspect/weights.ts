@@ -1,9 +1,10 @@
 /** What does `stillmotion inspect --weights` say of the numbers in the files? */
 import { bytesText } from "../../byte-sizes.ts";
+import { disk } from "../../node/files/disk.ts";
 import { printable } from "../../printable.ts";
 import { lookAtWeights, type TensorFinding, type WeightsLook } from "../../weights/checkpoint/look-at-weights.ts";
 import { countText } from "../units.ts";
-import type { Inspection } from "./inspect.ts";
+import type { Inspection } from "./inspection.ts";
 
 /** Lists of tensors longer than this are cut for people. */
 const shownTensors = 20;
@@ -11,7 +12,7 @@ const shownTensors = 20;
 /** The inspection, with what reading all numbers of its files has shown. */
 export async function withWeights(inspection: Inspection, paths: readonly string[]): Promise<Inspection> {
   const looks: WeightsLook[] = [];
-  for (const path of paths) looks.push(await lookAtWeights(path));
+  for (const path of paths) looks.push(await lookAtWeights(disk, path));
   const wrong = looks.flatMap(({ path, findings }) =>
     findings.filter(isWrong).map((each) => `${path}: ${wrongText(each)}`),
   );

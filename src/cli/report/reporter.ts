@@ -1,11 +1,7 @@
-/** Who hears of a run? A person at a terminal, a log, a program that reads events, or nobody. */
+/** What does whoever listens hear of a run? A person at a terminal, a log, a program that reads events, or nobody. */
 import type { StillmotionError } from "../../errors.ts";
 import type { Settings } from "../../options/resolve-settings.ts";
-import { canRedraw } from "../terminal.ts";
-import { jsonReporter } from "./json.ts";
-import { logReporter } from "./log.ts";
 import type { RunProgress } from "./stage-clock.ts";
-import { terminalReporter } from "./terminal-bar.ts";
 
 /** What is known before the work begins. */
 export interface RunPlan {
@@ -43,18 +39,3 @@ export interface Reporter {
   /** Leaves the terminal as it was found. */
   close(): void;
 }
-
-export function createReporter({ json, quiet }: { json?: boolean; quiet?: boolean }): Reporter {
-  if (json) return jsonReporter();
-  if (quiet) return silentReporter;
-  return canRedraw(process.stderr) ? terminalReporter() : logReporter();
-}
-
-const silentReporter: Reporter = {
-  note() {},
-  start() {},
-  progress() {},
-  finish() {},
-  stopped() {},
-  close() {},
-};

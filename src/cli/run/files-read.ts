@@ -1,9 +1,10 @@
 /** Which files does a run read? None of them may be one that it writes, under whatever name. */
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { findModel } from "../../hub/model-name.ts";
+import { disk } from "../../node/files/disk.ts";
 import { fileIdentity } from "../../node/files/file-identity.ts";
 import { defaultCacheFolder, repositoryFolders } from "../../node/hub/cache-folder.ts";
+import { findModel } from "../../node/hub/find-model.ts";
 import { localPath } from "../../node/image/read-source.ts";
 import type { FromPretrainedOptions } from "../../options/load-options.ts";
 import { isFile } from "../../weights/checkpoint/not-a-checkpoint.ts";
@@ -30,7 +31,7 @@ const deepestFolder = 3;
 export async function filesRead({ images, latents, model, pipelineOptions }: Inputs): Promise<FilesRead> {
   const files = new Map<string, FileRead>();
   const add = async (path: string | undefined, what: string) => {
-    if (path !== undefined && (await isFile(path))) files.set(await fileIdentity(path), { path, what });
+    if (path !== undefined && (await isFile(disk, path))) files.set(await fileIdentity(path), { path, what });
   };
   const addAll = async (path: string | undefined, what: string) => {
     if (path !== undefined) for (const file of await filesBelow(path)) await add(file, what);

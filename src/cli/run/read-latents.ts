@@ -1,8 +1,10 @@
 /** How does starting noise come from a file? The tensor `latents` of a .safetensors file, in any float format. */
 import { message, option, StillmotionError, workFor } from "../../errors.ts";
 import { floatsOf } from "../../floats.ts";
+import { disk } from "../../node/files/disk.ts";
+import { readSafetensorsHeader } from "../../node/weights.ts";
 import { elementCount, type FloatTensor, floatingPoint, floatTensor } from "../../tensor.ts";
-import { readSafetensorsHeader, readTensor } from "../../weights/safetensors/safetensors-file.ts";
+import { readTensor } from "../../weights/safetensors/safetensors-file.ts";
 import type { SafetensorsEntry } from "../../weights/safetensors/safetensors-header.ts";
 
 /**
@@ -30,7 +32,7 @@ export async function readLatents(path: string): Promise<FloatTensor> {
 }
 
 async function readFloats(path: string, entry: SafetensorsEntry): Promise<Float32Array> {
-  const latents = await readTensor(path, entry);
+  const latents = await readTensor(disk, path, entry);
   if (floatingPoint.includes(latents.dtype)) return floatsOf(latents);
   throw new StillmotionError(
     "invalid-option",

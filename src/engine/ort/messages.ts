@@ -2,7 +2,6 @@
 import type { ErrorCode } from "../../errors.ts";
 import type { DataType } from "../../tensor.ts";
 import type { Handle } from "./api.ts";
-import type { NativeSession } from "./session.ts";
 
 /** What the worker is started with; its first reply says whether that worked. */
 export interface WorkerSetup {
@@ -44,6 +43,14 @@ export interface LoadRequest {
   readonly runMemory?: RunMemory;
   /** A fresh `OrtSessionOptions` of the engine's, which can end the loading through it and frees it after the reply. */
   readonly sessionOptions: Handle;
+}
+
+/** A loaded graph of ONNX Runtime's, by which threads of the process pass it on. */
+export interface NativeSession {
+  readonly handle: Handle;
+  readonly name: string;
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
 }
 
 /** Sessions that another thread has loaded become the worker's, as one model whose parts run in turn. */

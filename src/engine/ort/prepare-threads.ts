@@ -6,10 +6,11 @@ import { preparationGraphs } from "../../onnx/preparation-graphs.ts";
 import type { NamedWeight, PreparedWeight } from "../../onnx/prepared.ts";
 import { elementCount } from "../../tensor.ts";
 import type { Handle, OrtApi } from "./api.ts";
+import type { NativeSession } from "./messages.ts";
 import { addressSpaceLeft, reusingLargeBlocks } from "./native-memory.ts";
 import type { Preparation } from "./prepare-weight.ts";
 import type { PrepareProblem, PrepareReply, PrepareSetup } from "./prepare-worker.ts";
-import { type NativeSession, releaseParts } from "./session.ts";
+import { releaseParts } from "./session.ts";
 import { createTasks, stopTasks } from "./shared-tasks.ts";
 
 interface ThreadOptions {

@@ -10,8 +10,9 @@ import { lookAtStored } from "../../finite.ts";
 import type { NamedWeight, StoredWeight } from "../../onnx/prepared.ts";
 import { bytesPerElement, elementCount } from "../../tensor.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./api.ts";
+import type { NativeSession } from "./messages.ts";
 import { createPreparer, notFiniteWeight, type Preparation, type ReadElements } from "./prepare-weight.ts";
-import { type NativeSession, openSession, type Runtime, startRuntime, stopRuntime } from "./session.ts";
+import { openSession, type Runtime, startRuntime, stopRuntime } from "./session.ts";
 import { type SharedTasks, takeFirst, takeSecond } from "./shared-tasks.ts";
 
 export interface PrepareSetup {

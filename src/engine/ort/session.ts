@@ -11,7 +11,7 @@ import {
   refuseTelemetry,
   stringAt,
 } from "./api.ts";
-import type { LoadRequest, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
+import type { LoadRequest, NativeSession, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
 import { returnFreedMemory } from "./native-memory.ts";
 
 /** What all sessions of a thread share. */
@@ -20,14 +20,6 @@ export interface Runtime {
   /** The process has one environment; each engine holds a reference to it. */
   readonly environment: Handle;
   readonly memoryInfo: Handle;
-}
-
-/** A loaded graph. */
-export interface NativeSession {
-  readonly handle: Handle;
-  readonly name: string;
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
 }
 
 /** `OrtLoggingLevel`: errors come back as statuses, so nothing is worth printing but what is fatal. */

@@ -2,12 +2,11 @@
 import { type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads";
 import { isOutOfMemory, StillmotionError } from "../../errors.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./api.ts";
-import type { AdoptRequest, LoadRequest, Reply, Request, Results, WorkerSetup } from "./messages.ts";
+import type { AdoptRequest, LoadRequest, NativeSession, Reply, Request, Results, WorkerSetup } from "./messages.ts";
 import { keepLargeBlocksApart, returnFreedMemory } from "./native-memory.ts";
 import {
   type Arena,
   createSession,
-  type NativeSession,
   openArena,
   type Runtime,
   releaseParts,

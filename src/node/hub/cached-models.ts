@@ -5,6 +5,7 @@ import { messageText, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { readOptionalJsonFile } from "../../weights/checkpoint/json-file.ts";
 import { isVideoIndex } from "../../weights/names/class-names.ts";
 import { variantsIn } from "../../weights/names/weights-files.ts";
+import { disk } from "../files/disk.ts";
 import { fileSystemReason, isMissing } from "../files/file-system-errors.ts";
 import { hasHash } from "./blob-hash.ts";
 import { cachedRefs, fileSize, isCommit, isInside, repositoryFolders } from "./cache-folder.ts";
@@ -156,7 +157,7 @@ async function stateOf(
 }
 
 async function isVideoPipeline(folder: string): Promise<boolean> {
-  const index = await readOptionalJsonFile(join(folder, "model_index.json")).catch(() => undefined);
+  const index = await readOptionalJsonFile(disk, join(folder, "model_index.json")).catch(() => undefined);
   return index !== undefined && isVideoIndex(index);
 }
 

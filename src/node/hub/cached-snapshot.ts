@@ -5,6 +5,7 @@ import { type Message, message, StillmotionError } from "../../errors.ts";
 import { defaultRevision, type HubModel } from "../../hub/model-name.ts";
 import { neededFiles, shardsOf, type Wanted } from "../../hub/needed-files.ts";
 import { readJsonFile } from "../../weights/checkpoint/json-file.ts";
+import { disk } from "../files/disk.ts";
 import { cachedCommit, cachedRefs, fileSize, isCommit, type RepositoryFolders } from "./cache-folder.ts";
 
 /** What the cache has of a model at a revision. */
@@ -56,7 +57,7 @@ export async function snapshotProblem(
   try {
     const { configurations, indexes, weights } = neededFiles(paths, wanted, where);
     const needed = [...configurations, ...indexes, ...weights];
-    for (const index of indexes) needed.push(...shardsOf(await readJsonFile(join(folder, index)), index, where));
+    for (const index of indexes) needed.push(...shardsOf(await readJsonFile(disk, join(folder, index)), index, where));
     for (const path of needed) {
       if ((await fileSize(join(folder, path))) === undefined) return `${path} is missing`;
     }

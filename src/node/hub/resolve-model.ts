@@ -6,12 +6,13 @@ import type { HubOptions } from "../../hub/hub-options.ts";
 import { checkEndpoint, type HubAccess } from "../../hub/hub-request.ts";
 import { knownCheckpoint } from "../../hub/known-checkpoints.ts";
 import { type Listing, listFiles } from "../../hub/list-files.ts";
-import { findModel, type HubModel } from "../../hub/model-name.ts";
+import type { HubModel } from "../../hub/model-name.ts";
 import { neededFiles, shardsOf, type Wanted } from "../../hub/needed-files.ts";
 import type { DownloadEvent } from "../../hub/progress.ts";
 import { readJsonFile } from "../../weights/checkpoint/json-file.ts";
 import { checkModelIndex } from "../../weights/names/class-names.ts";
 import type { Component } from "../../weights/types.ts";
+import { disk } from "../files/disk.ts";
 import {
   defaultCacheFolder,
   isCommit,
@@ -22,6 +23,7 @@ import {
 } from "./cache-folder.ts";
 import { type CachedSnapshot, cachedSnapshot } from "./cached-snapshot.ts";
 import { downloadFiles } from "./download-files.ts";
+import { findModel } from "./find-model.ts";
 import { noSuchPath } from "./nearest-path.ts";
 
 /** Options of {@link resolveModel}. */
@@ -140,9 +142,10 @@ async function downloadSnapshot(
   };
   await download([...configurations, ...indexes]);
   const modelIndex = join(folder, "model_index.json");
-  checkModelIndex(await readJsonFile(modelIndex), `${repository}: model_index.json`);
+  checkModelIndex(await readJsonFile(disk, modelIndex), `${repository}: model_index.json`);
   const shards: string[] = [];
-  for (const index of indexes) shards.push(...shardsOf(await readJsonFile(join(folder, index)), index, repository));
+  for (const index of indexes)
+    shards.push(...shardsOf(await readJsonFile(disk, join(folder, index)), index, repository));
   await download([...weights, ...shards]);
   await writeRef(folders, revision, commit).catch(() => {}); // a cache that is whole may be read-only
   return folder;

@@ -8,11 +8,12 @@ import type { Image } from "../../image/image.ts";
 import { orient } from "../../image/orientation.ts";
 import type { ImageFormat } from "../../image/sniff.ts";
 import { sniff } from "../../image/sniff.ts";
+import { countFrames, type StillFile, stillFile } from "../../image/still-file.ts";
+import { firstChannel, type StoredPixels, unpremultiplied } from "../../image/stored-pixels.ts";
+import { decodePixels } from "./decode-pixels.ts";
 import { importSharp, type Sharp } from "./import-sharp.ts";
 import type { ImageSource, SourceBytes } from "./read-source.ts";
 import { readSource } from "./read-source.ts";
-import { countFrames, type StillFile, stillFile } from "./still-file.ts";
-import { decodePixels, firstChannel, type StoredPixels, unpremultiplied } from "./stored-pixels.ts";
 import { type OtherColors, toSrgb } from "./to-srgb.ts";
 
 /**

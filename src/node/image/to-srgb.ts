@@ -1,8 +1,8 @@
 /** How do values in another colour space become sRGB? Through the profile, by lcms in libvips; those in sRGB stay as they are. */
 import { type ColorTag, hasTables, profileModel } from "../../image/icc-profile.ts";
 import { type ProfiledPixels, profiledTiff } from "../../image/profiled-tiff.ts";
+import { type ColorModel, firstChannel, lightOfInk, type StoredPixels } from "../../image/stored-pixels.ts";
 import type { Sharp } from "./import-sharp.ts";
-import { type ColorModel, firstChannel, lightOfInk, type StoredPixels } from "./stored-pixels.ts";
 
 /** The colour space of a picture that is not in sRGB. */
 export interface OtherColors {

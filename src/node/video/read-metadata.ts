@@ -7,8 +7,8 @@ import type { ClipFormat } from "../../video/clip.ts";
 import { commentKey } from "../../video/clip-safetensors.ts";
 import { type StoredSettings, settingsFromText } from "../../video/metadata.ts";
 import { commentFromXmp } from "../../video/xmp.ts";
-import { readSafetensorsHeader } from "../../weights/safetensors/safetensors-file.ts";
 import { importSharp } from "../image/import-sharp.ts";
+import { readSafetensorsHeader } from "../weights.ts";
 import { readGifComments } from "./gif.ts";
 import { pngFramePath } from "./png-frames.ts";
 

@@ -1,9 +1,7 @@
 /** What does a checkpoint hold? Configurations and tensor locations are read and checked, the weights stay in their files. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { type Message, message, StillmotionError } from "../../errors.ts";
-import { fileSystemReason, isMissing } from "../../node/files/file-system-errors.ts";
 import { printable } from "../../printable.ts";
+import type { FileSource } from "../file-source.ts";
 import { checkModelIndex, classInIndex, classKind, ownClass } from "../names/class-names.ts";
 import { ownNames } from "../names/network-prefixes.ts";
 import { chooseWeightsFile, leaveVariantOut, variantsIn, weightsNamings } from "../names/weights-files.ts";
@@ -17,31 +15,40 @@ import { readJsonFile, readOptionalJsonFile } from "./json-file.ts";
 import { isFile, listCheckpointFolder } from "./not-a-checkpoint.ts";
 import { asEulerDiscrete } from "./scheduler-config.ts";
 
+export interface OpenCheckpointOptions {
+  /**
+   * `fp16` reads `*.fp16.safetensors`; a component without that variant is read from its plain files. Default: the plain files, or a
+   * component's only variant. A single file has none.
+   */
+  readonly variant?: string | undefined;
+  /** Takes the place of the checkpoint's UNet, whose weights need not be there then. */
+  readonly unet?: Component | undefined;
+}
+
 /**
  * Opens a Stable Video Diffusion checkpoint, in diffusers layout or in a single file of the original layout. Reads
  * configurations and file headers only, and checks that each weights file is as long as its header says, so that mapping
  * it is safe.
  *
+ * @param files where the path is looked up
  * @param path a folder that holds `model_index.json`, which may be a snapshot folder of the Hugging Face cache, whose files
  *   are links; or a .safetensors file that holds all networks, such as svd_xt.safetensors
- * @param options.variant read `*.fp16.safetensors` for `fp16`; a component without that variant is read from its plain
- *   files. Default: the plain files, or a component's only variant. A single file has none
- * @param options.unet takes the place of the checkpoint's UNet, whose weights need not be there then
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming the file and what was expected; `invalid-option`
  *   for a variant of a single file
  *
  * @example
- * const checkpoint = await openCheckpoint("models/svd-xt", { variant: "fp16" });
+ * const checkpoint = await openCheckpoint(disk, "models/svd-xt", { variant: "fp16" });
  * checkpoint.unet.tensors.get("conv_in.weight"); // { dtype: "float16", shape: [320, 8, 3, 3], file, offset, sizeBytes }
  */
 export async function openCheckpoint(
+  files: FileSource,
   path: string,
-  options: { variant?: string | undefined; unet?: Component | undefined } = {},
+  options: OpenCheckpointOptions = {},
 ): Promise<Checkpoint> {
   const { variant, unet } = options;
-  if (!(await isFile(path))) return openFolder(path, variant, unet);
+  if (!(await isFile(files, path))) return openFolder(files, path, variant, unet);
   if (variant === undefined) {
-    const checkpoint = await openSingleFile(path);
+    const checkpoint = await openSingleFile(files, path);
     return unet ? replaceUnet(checkpoint, unet) : checkpoint;
   }
   const problem = message`a single file has no variants, got "${printable(variant)}"; ${leaveVariantOut}`;
@@ -49,30 +56,31 @@ export async function openCheckpoint(
 }
 
 async function openFolder(
+  files: FileSource,
   folder: string,
   variant: string | undefined,
   otherUnet: Component | undefined,
 ): Promise<Checkpoint> {
-  await listCheckpointFolder(folder);
-  const indexPath = join(folder, "model_index.json");
-  const modelIndex = await readJsonFile(indexPath);
+  await listCheckpointFolder(files, folder);
+  const indexPath = files.join(folder, "model_index.json");
+  const modelIndex = await readJsonFile(files, indexPath);
   const assumptions = checkModelIndex(modelIndex, indexPath);
 
   const listings = {
-    unet: await listComponent(folder, "unet"),
-    vae: await listComponent(folder, "vae"),
-    image_encoder: await listComponent(folder, "image_encoder"),
+    unet: await listComponent(files, folder, "unet"),
+    vae: await listComponent(files, folder, "vae"),
+    image_encoder: await listComponent(files, folder, "image_encoder"),
   };
   if (variant !== undefined) checkVariant(listings, variant, folder);
-  const open = (name: Component["name"]) => openComponent(folder, name, listings[name], variant);
+  const open = (name: Component["name"]) => openComponent(files, folder, name, listings[name], variant);
 
-  const scheduler = await readScheduler(folder, modelIndex);
-  const featureExtractor = await readFeatureExtractor(folder, modelIndex);
-  const preset = await readOptionalJsonFile(join(folder, "preset.json"));
+  const scheduler = await readScheduler(files, folder, modelIndex);
+  const featureExtractor = await readFeatureExtractor(files, folder, modelIndex);
+  const preset = await readOptionalJsonFile(files, files.join(folder, "preset.json"));
   const checkpoint = {
     folder,
     modelIndex,
-    unet: otherUnet ? await withConfigOf(folder, otherUnet) : await open("unet"),
+    unet: otherUnet ? await withConfigOf(files, folder, otherUnet) : await open("unet"),
     vae: await open("vae"),
     imageEncoder: await open("image_encoder"),
     schedulerConfig: scheduler.config,
@@ -93,8 +101,8 @@ async function openFolder(
 }
 
 /** The checkpoint's own UNet with the tensors of another, which is all that {@link replaceUnet} needs of it. */
-async function withConfigOf(folder: string, otherUnet: Component): Promise<Component> {
-  const { config } = await readComponentConfig(folder, "unet");
+async function withConfigOf(files: FileSource, folder: string, otherUnet: Component): Promise<Component> {
+  const { config } = await readComponentConfig(files, folder, "unet");
   return { ...otherUnet, config };
 }
 
@@ -104,15 +112,22 @@ interface PartConfig {
 }
 
 /** As the options of an Euler sampler, whatever its class. */
-export async function readScheduler(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
-  const path = join(folder, "scheduler", "scheduler_config.json");
-  return asEulerDiscrete(await readJsonFile(path), classInIndex(modelIndex, "scheduler"), path);
+export async function readScheduler(files: FileSource, folder: string, modelIndex: JsonObject): Promise<PartConfig> {
+  const path = files.join(folder, "scheduler", "scheduler_config.json");
+  return asEulerDiscrete(await readJsonFile(files, path), classInIndex(modelIndex, "scheduler"), path);
 }
 
 /** Of any class: the mean and the deviation of its pixels are all that counts. */
-export async function readFeatureExtractor(folder: string, modelIndex: JsonObject): Promise<PartConfig> {
-  const path = join(folder, "feature_extractor", "preprocessor_config.json");
-  const config = (await readOptionalJsonFile(path)) ?? (await processorConfig(folder)) ?? (await readJsonFile(path));
+export async function readFeatureExtractor(
+  files: FileSource,
+  folder: string,
+  modelIndex: JsonObject,
+): Promise<PartConfig> {
+  const path = files.join(folder, "feature_extractor", "preprocessor_config.json");
+  const config =
+    (await readOptionalJsonFile(files, path)) ??
+    (await processorConfig(files, folder)) ??
+    (await readJsonFile(files, path));
   const className = config.image_processor_type ?? config.feature_extractor_type;
   const names = [className, classInIndex(modelIndex, "feature_extractor")];
   const other = names.find((name) => typeof name === "string" && classKind("feature_extractor", name) !== "own");
@@ -122,19 +137,24 @@ export async function readFeatureExtractor(folder: string, modelIndex: JsonObjec
 }
 
 /** Of a whole processor, which transformers 5.23 writes into one file: the part for pictures. */
-async function processorConfig(folder: string): Promise<JsonObject | undefined> {
+async function processorConfig(files: FileSource, folder: string): Promise<JsonObject | undefined> {
   const { image_processor: config } =
-    (await readOptionalJsonFile(join(folder, "feature_extractor", "processor_config.json"))) ?? {};
+    (await readOptionalJsonFile(files, files.join(folder, "feature_extractor", "processor_config.json"))) ?? {};
   return typeof config === "object" && config !== null && !Array.isArray(config) ? (config as JsonObject) : undefined;
 }
 
 /** The names of the files in a component's folder. */
-export async function listComponent(folder: string, name: Component["name"]): Promise<readonly string[]> {
-  const path = join(folder, name);
+export async function listComponent(
+  files: FileSource,
+  folder: string,
+  name: Component["name"],
+): Promise<readonly string[]> {
+  const path = files.join(folder, name);
   try {
-    return await readdir(path);
+    return await files.list(path);
   } catch (cause) {
-    const problem = isMissing(cause) ? "the folder is missing: is the download complete?" : fileSystemReason(cause);
+    const { isMissing, reason } = files.problemOf(cause);
+    const problem = isMissing ? "the folder is missing: is the download complete?" : reason;
     throw new StillmotionError("invalid-checkpoint", `${path}: ${problem}`, { cause });
   }
 }
@@ -157,16 +177,17 @@ function checkVariant(
 
 /** @param fileNames see {@link listComponent} */
 export async function openComponent(
+  files: FileSource,
   checkpointFolder: string,
   name: Component["name"],
   fileNames: readonly string[],
   variant: string | undefined,
 ): Promise<Component> {
-  const folder = join(checkpointFolder, name);
-  const { config, otherClass } = await readComponentConfig(checkpointFolder, name);
+  const folder = files.join(checkpointFolder, name);
+  const { config, otherClass } = await readComponentConfig(files, checkpointFolder, name);
   const weightsFile = chooseWeightsFile(fileNames, weightsNamings[name], folder, variant);
   const read = weightsFile.kind === "index" ? readShardedWeights : readSingleWeights;
-  const { weightsFolder, tensors: stored } = await read(folder, weightsFile.name);
+  const { weightsFolder, tensors: stored } = await read(files, folder, weightsFile.name);
   const { tensors, assumptions } = ownTensors(name, stored, folder);
   return {
     name,

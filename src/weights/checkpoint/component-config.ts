@@ -1,7 +1,7 @@
 /** What does a component's config.json describe, when it is of another class than the published one? */
-import { join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
 import { printable } from "../../printable.ts";
+import type { FileSource } from "../file-source.ts";
 import { classInIndex, classKind, foreignText, ownClass } from "../names/class-names.ts";
 import type { Component, JsonObject } from "../types.ts";
 import { readJsonFile } from "./json-file.ts";
@@ -21,9 +21,13 @@ export interface ComponentConfig {
 }
 
 /** @throws StillmotionError `invalid-checkpoint` for the class of another network */
-export async function readComponentConfig(checkpointFolder: string, name: Component["name"]): Promise<ComponentConfig> {
-  const path = join(checkpointFolder, name, "config.json");
-  const stored = await readJsonFile(path);
+export async function readComponentConfig(
+  files: FileSource,
+  checkpointFolder: string,
+  name: Component["name"],
+): Promise<ComponentConfig> {
+  const path = files.join(checkpointFolder, name, "config.json");
+  const stored = await readJsonFile(files, path);
   const config = name === "image_encoder" ? visionConfig(stored) : stored;
   const named: unknown = Array.isArray(stored.architectures) ? stored.architectures[0] : stored._class_name;
   const className = named == null ? undefined : String(named);

@@ -1,9 +1,7 @@
 /** Where does each tensor of one component lie? Headers of all its weights files are read and held against each other. */
-import { realpath } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
-import { fileSystemReason } from "../../node/files/file-system-errors.ts";
 import { printable } from "../../printable.ts";
+import type { FilePlace, FileSource } from "../file-source.ts";
 import { assertPlainFileName } from "../names/file-names.ts";
 import { readSafetensorsHeader } from "../safetensors/safetensors-file.ts";
 import { dataTypeOf } from "../safetensors/safetensors-header.ts";
@@ -14,8 +12,12 @@ import { type TensorInFile, takeScales } from "./scales.ts";
 type ComponentWeights = Pick<Component, "weightsFolder" | "tensors">;
 
 /** Reads the header of a component's only weights file. */
-export async function readSingleWeights(folder: string, fileName: string): Promise<ComponentWeights> {
-  const { weightsFolder, tensors } = await readWeightsFiles(folder, [fileName]);
+export async function readSingleWeights(
+  files: FileSource,
+  folder: string,
+  fileName: string,
+): Promise<ComponentWeights> {
+  const { weightsFolder, tensors } = await readWeightsFiles(files, folder, [fileName]);
   return { weightsFolder, tensors };
 }
 
@@ -24,22 +26,26 @@ export async function readSingleWeights(folder: string, fileName: string): Promi
  *
  * @throws StillmotionError `invalid-checkpoint` also when a tensor is missing, unlisted or in two shards
  */
-export async function readShardedWeights(folder: string, indexName: string): Promise<ComponentWeights> {
-  const indexPath = join(folder, indexName);
-  const shardOf = weightMap(await readJsonFile(indexPath), indexPath);
+export async function readShardedWeights(
+  files: FileSource,
+  folder: string,
+  indexName: string,
+): Promise<ComponentWeights> {
+  const indexPath = files.join(folder, indexName);
+  const shardOf = weightMap(await readJsonFile(files, indexPath), indexPath);
   const shards = [...new Set(shardOf.values())].sort();
-  const { names, ...weights } = await readWeightsFiles(folder, shards, (name, shard) => {
+  const { names, ...weights } = await readWeightsFiles(files, folder, shards, (name, shard) => {
     const listed = shardOf.get(name);
     if (listed === shard) return;
     const problem = listed === undefined ? "does not list it" : `lists it in ${listed}`;
     refuse(
-      join(folder, shard),
+      files.join(folder, shard),
       `holds ${printable(name)}, but ${indexName} ${problem}: are the files of one download?`,
     );
   });
   for (const [name, shard] of shardOf) {
     if (!names.has(name)) {
-      refuse(join(folder, shard), `does not hold ${printable(name)}, which ${indexName} lists in it`);
+      refuse(files.join(folder, shard), `does not hold ${printable(name)}, which ${indexName} lists in it`);
     }
   }
   return weights;
@@ -62,6 +68,7 @@ function weightMap(index: JsonObject, indexPath: string): ReadonlyMap<string, st
 }
 
 async function readWeightsFiles(
+  files: FileSource,
   folder: string,
   fileNames: readonly string[],
   onTensor: (name: string, fileName: string) => void = () => {},
@@ -70,23 +77,23 @@ async function readWeightsFiles(
   const realNames = new Map<string, string>();
   let weightsFolder: string | undefined;
   for (const fileName of fileNames) {
-    const path = join(folder, fileName);
-    const realPath = await followLinks(path);
-    weightsFolder ??= dirname(realPath);
-    if (dirname(realPath) !== weightsFolder) {
-      const found = `${weightsFolder} and ${dirname(realPath)}`;
+    const path = files.join(folder, fileName);
+    const real = await followLinks(files, path);
+    weightsFolder ??= real.folder;
+    if (real.folder !== weightsFolder) {
+      const found = `${weightsFolder} and ${real.folder}`;
       refuse(folder, `its weights files really lie in two folders, ${found}; ONNX Runtime needs them in one`);
     }
-    for (const [name, entry] of (await readSafetensorsHeader(path)).entries) {
+    for (const [name, entry] of (await readSafetensorsHeader(files, path)).entries) {
       const earlier = found.get(name);
-      if (earlier) refuse(folder, `both ${basename(earlier.path)} and ${fileName} hold ${printable(name)}`);
+      if (earlier) refuse(folder, `both ${files.placeOf(earlier.path).name} and ${fileName} hold ${printable(name)}`);
       onTensor(name, fileName);
       found.set(name, { entry, path });
-      realNames.set(path, basename(realPath));
+      realNames.set(path, real.name);
     }
   }
   const tensors = new Map<string, WeightEntry>();
-  for (const [name, { entry, path }] of await takeScales(found)) {
+  for (const [name, { entry, path }] of await takeScales(files, found)) {
     const { shape, offset, sizeBytes, scales } = entry;
     const where = { file: realNames.get(path)!, offset, sizeBytes };
     tensors.set(name, { name, dtype: dataTypeOf(entry, path), shape, ...where, ...(scales && { scales }) });
@@ -95,12 +102,13 @@ async function readWeightsFiles(
   return { weightsFolder, tensors, names: new Set(found.keys()) };
 }
 
-/** Real path of a weights file; in the Hugging Face cache the names in a checkpoint's folder are links. */
-export async function followLinks(path: string): Promise<string> {
+/** Where a weights file really lies. */
+export async function followLinks(files: FileSource, path: string): Promise<FilePlace> {
   try {
-    return await realpath(path);
+    return await files.realPlace(path);
   } catch (cause) {
-    const problem = `${path}: is missing, or a link to nothing (${fileSystemReason(cause)}): is the download complete?`;
+    const { reason } = files.problemOf(cause);
+    const problem = `${path}: is missing, or a link to nothing (${reason}): is the download complete?`;
     throw new StillmotionError("invalid-checkpoint", problem, { cause });
   }
 }

@@ -2,6 +2,7 @@
 import { lookAtStored, type StoredLook } from "../../finite.ts";
 import { floatsOf } from "../../floats.ts";
 import { type DataType, floatingPoint, typedArray } from "../../tensor.ts";
+import type { FileSource } from "../file-source.ts";
 import { readPieces, readSafetensorsHeader } from "../safetensors/safetensors-file.ts";
 import { dataTypes, type SafetensorsEntry } from "../safetensors/safetensors-header.ts";
 
@@ -30,8 +31,8 @@ const pieceBytes = 4 * 2 ** 20;
 const largestFloat16 = 65504;
 
 /** @throws StillmotionError `invalid-checkpoint` or `unsupported` where the file cannot be read */
-export async function lookAtWeights(path: string): Promise<WeightsLook> {
-  const { entries } = await readSafetensorsHeader(path);
+export async function lookAtWeights(files: FileSource, path: string): Promise<WeightsLook> {
+  const { entries } = await readSafetensorsHeader(files, path);
   const findings: TensorFinding[] = [];
   const notLookedAt: Record<string, number> = {};
   let sizeBytes = 0;
@@ -42,20 +43,21 @@ export async function lookAtWeights(path: string): Promise<WeightsLook> {
       notLookedAt[entry.dtype] = (notLookedAt[entry.dtype] ?? 0) + 1;
       continue;
     }
-    const finding = await lookAtTensor(path, entry, dtype);
+    const finding = await lookAtTensor(files, path, entry, dtype);
     if (finding) findings.push(finding);
   }
   return { path, tensors: entries.size, sizeBytes, notLookedAt, findings };
 }
 
 async function lookAtTensor(
+  files: FileSource,
   path: string,
   entry: SafetensorsEntry,
   dtype: DataType,
 ): Promise<TensorFinding | undefined> {
   let [nan, infinite, largestBits, elements] = [0, 0, 0, 0];
   let first: number | undefined;
-  for await (const piece of readPieces(path, entry, pieceBytes)) {
+  for await (const piece of readPieces(files, path, entry, pieceBytes)) {
     const look: StoredLook = lookAtStored(dtype, piece);
     nan += look.nan;
     infinite += look.infinite;

@@ -1,8 +1,6 @@
 /** What was given instead of a checkpoint's folder? Says what it is and what to give. */
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { type Message, message, StillmotionError } from "../../errors.ts";
-import { fileSystemReason, isMissing } from "../../node/files/file-system-errors.ts";
+import { type FileSource, kindAt, namesIn } from "../file-source.ts";
 import { isLoraFolder } from "../lora/find-lora.ts";
 import { kindInWords } from "../single-file/file-kind.ts";
 
@@ -10,35 +8,33 @@ const expected =
   "expected a folder in diffusers layout, with model_index.json and the folders unet, vae and image_encoder";
 
 /** Names in the folder. Throws the error that fits a path which is no folder, or has no `model_index.json`. */
-export async function listCheckpointFolder(folder: string): Promise<readonly string[]> {
+export async function listCheckpointFolder(files: FileSource, folder: string): Promise<readonly string[]> {
   let names: readonly string[];
   try {
-    const stats = await stat(folder);
-    if (!stats.isDirectory()) refuse(folder, `is no folder; ${expected}`);
-    names = await readdir(folder);
+    const { kind } = await files.look(folder);
+    if (kind !== "folder") refuse(folder, `is no folder; ${expected}`);
+    names = await files.list(folder);
   } catch (cause) {
     if (cause instanceof StillmotionError) throw cause;
-    const problem = isMissing(cause) ? "there is no such folder" : `cannot be read (${fileSystemReason(cause)})`;
+    const { isMissing, reason } = files.problemOf(cause);
+    const problem = isMissing ? "there is no such folder" : `cannot be read (${reason})`;
     throw new StillmotionError("invalid-checkpoint", `${folder}: ${problem}; ${expected}`, { cause });
   }
-  if (!names.includes("model_index.json")) await refuseFolder(folder, names);
+  if (!names.includes("model_index.json")) await refuseFolder(files, folder, names);
   return names;
 }
 
 /** True for a path at which a file lies: a checkpoint in a single file, when it is one. */
-export async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
+export async function isFile(files: FileSource, path: string): Promise<boolean> {
+  return (await kindAt(files, path)) === "file";
 }
 
-async function refuseFolder(folder: string, names: readonly string[]): Promise<never> {
-  const inside = await subfolderWithIndex(folder, names);
+async function refuseFolder(files: FileSource, folder: string, names: readonly string[]): Promise<never> {
+  const inside = await subfolderWithIndex(files, folder, names);
   if (inside !== undefined) {
     refuse(folder, `has no model_index.json, but ${inside} has: give that folder`);
   }
-  if (await isLoraFolder(folder)) refuse(folder, message`is ${kindInWords("lora", [])}`);
+  if (await isLoraFolder(files, folder)) refuse(folder, message`is ${kindInWords("lora", [])}`);
   if (names.includes("config.json")) {
     refuse(folder, "is one component of a checkpoint: give the folder above it, with model_index.json");
   }
@@ -49,14 +45,18 @@ async function refuseFolder(folder: string, names: readonly string[]): Promise<n
 }
 
 /** A checkpoint one level down, or in the `snapshots` of a Hugging Face cache entry. */
-async function subfolderWithIndex(folder: string, names: readonly string[]): Promise<string | undefined> {
+async function subfolderWithIndex(
+  files: FileSource,
+  folder: string,
+  names: readonly string[],
+): Promise<string | undefined> {
   for (const name of [...names].sort().slice(0, 64)) {
-    const children = await readdir(join(folder, name)).catch((): string[] => []);
-    if (children.includes("model_index.json")) return join(folder, name);
+    const children = await namesIn(files, files.join(folder, name));
+    if (children.includes("model_index.json")) return files.join(folder, name);
     if (name !== "snapshots") continue;
     for (const revision of children) {
-      const files = await readdir(join(folder, name, revision)).catch((): string[] => []);
-      if (files.includes("model_index.json")) return join(folder, name, revision);
+      const snapshot = files.join(folder, name, revision);
+      if ((await namesIn(files, snapshot)).includes("model_index.json")) return snapshot;
     }
   }
   return undefined;

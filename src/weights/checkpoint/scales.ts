@@ -9,6 +9,7 @@ import { StillmotionError } from "../../errors.ts";
 import { floatsOf } from "../../floats.ts";
 import { printable } from "../../printable.ts";
 import { elementCount } from "../../tensor.ts";
+import type { FileSource } from "../file-source.ts";
 import { readTensor } from "../safetensors/safetensors-file.ts";
 import { dataTypeOf, type SafetensorsEntry } from "../safetensors/safetensors-header.ts";
 
@@ -36,7 +37,10 @@ const otherLayouts: readonly (readonly [RegExp, string])[] = [
  * @throws StillmotionError `unsupported` for scales of blocks, and for other ways to store weights in few bits;
  *   `invalid-checkpoint` for a scale that is not finite
  */
-export async function takeScales(tensors: ReadonlyMap<string, TensorInFile>): Promise<Map<string, TensorInFile>> {
+export async function takeScales(
+  files: FileSource,
+  tensors: ReadonlyMap<string, TensorInFile>,
+): Promise<Map<string, TensorInFile>> {
   refuseOtherLayouts(tensors);
   const left = new Map(tensors);
   for (const [name, { entry, path }] of tensors) {
@@ -47,7 +51,7 @@ export async function takeScales(tensors: ReadonlyMap<string, TensorInFile>): Pr
     } else if (weight) {
       left.delete(name);
       if (weight.entry.scales) refuse(path, `has two scales for ${printable(weightName!)}`);
-      const scales = await readScales(path, entry, weight.entry);
+      const scales = await readScales(files, path, entry, weight.entry);
       left.set(weightName!, { ...weight, entry: { ...weight.entry, scales } });
     }
   }
@@ -60,7 +64,12 @@ function weightOf(name: string): string | undefined {
   return /weight_scale(_inv)?$/.test(name) ? name.replace(/_scale(_inv)?$/, "") : undefined;
 }
 
-async function readScales(path: string, entry: SafetensorsEntry, weight: SafetensorsEntry): Promise<Float32Array> {
+async function readScales(
+  files: FileSource,
+  path: string,
+  entry: SafetensorsEntry,
+  weight: SafetensorsEntry,
+): Promise<Float32Array> {
   const { name, shape } = entry;
   const count = elementCount(shape);
   const isForEachRow = shape[0] === weight.shape[0] && count === shape[0];
@@ -71,7 +80,7 @@ async function readScales(path: string, entry: SafetensorsEntry, weight: Safeten
         "stillmotion reads one scale for a weight, or one for each of its rows",
     );
   }
-  const scales = floatsOf({ dtype: dataTypeOf(entry, path), data: (await readTensor(path, entry)).data });
+  const scales = floatsOf({ dtype: dataTypeOf(entry, path), data: (await readTensor(files, path, entry)).data });
   const wrong = scales.find((scale) => !Number.isFinite(scale));
   if (wrong !== undefined) refuse(path, `the scale ${printable(name)} is ${wrong}, expected a finite number`);
   return scales;

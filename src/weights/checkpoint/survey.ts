@@ -1,6 +1,6 @@
 /** What does a checkpoint hold that may be damaged? Every part that can be read, and every problem met on the way. */
-import { join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
+import type { FileSource } from "../file-source.ts";
 import { checkModelIndex, checkPipelineClass } from "../names/class-names.ts";
 import { assumptionsOf, imageEncoderOfFile, readWeightsFile, unetOfFile, vaeOfFile } from "../single-file/open-file.ts";
 import { publishedFeatureExtractor, publishedScheduler } from "../single-file/published-configs.ts";
@@ -26,19 +26,23 @@ export interface CheckpointSurvey {
  *
  * @throws StillmotionError when the path is no checkpoint's folder or file at all, or that of another model
  */
-export async function surveyCheckpoint(path: string, options: { variant?: string } = {}): Promise<CheckpointSurvey> {
-  return (await isFile(path)) ? surveyFile(path, options) : surveyFolder(path, options);
+export async function surveyCheckpoint(
+  files: FileSource,
+  path: string,
+  options: { variant?: string } = {},
+): Promise<CheckpointSurvey> {
+  return (await isFile(files, path)) ? surveyFile(files, path, options) : surveyFolder(files, path, options);
 }
 
-async function surveyFile(path: string, options: { variant?: string }): Promise<CheckpointSurvey> {
+async function surveyFile(files: FileSource, path: string, options: { variant?: string }): Promise<CheckpointSurvey> {
   const { attempt, problems } = collector();
-  const file = await readWeightsFile(path);
+  const file = await readWeightsFile(files, path);
   const components: Component[] = [];
   for (const read of [imageEncoderOfFile, vaeOfFile, unetOfFile]) {
     const component = await attempt(() => read(file));
     if (component) components.push(component);
   }
-  await attempt(() => openCheckpoint(path, options)); // what only shows in the whole, such as unknown tensors
+  await attempt(() => openCheckpoint(files, path, options)); // what only shows in the whole, such as unknown tensors
   return {
     components,
     schedulerConfig: publishedScheduler,
@@ -64,11 +68,15 @@ function collector() {
   return { attempt, problems };
 }
 
-async function surveyFolder(folder: string, options: { variant?: string }): Promise<CheckpointSurvey> {
-  await listCheckpointFolder(folder);
+async function surveyFolder(
+  files: FileSource,
+  folder: string,
+  options: { variant?: string },
+): Promise<CheckpointSurvey> {
+  await listCheckpointFolder(files, folder);
   const { attempt, problems } = collector();
-  const indexPath = join(folder, "model_index.json");
-  const modelIndex = await attempt(() => readJsonFile(indexPath));
+  const indexPath = files.join(folder, "model_index.json");
+  const modelIndex = await attempt(() => readJsonFile(files, indexPath));
   if (modelIndex) {
     checkPipelineClass(modelIndex, indexPath); // of another model, nothing else would make sense
     await attempt(() => checkModelIndex(modelIndex, indexPath));
@@ -76,19 +84,19 @@ async function surveyFolder(folder: string, options: { variant?: string }): Prom
   const components: Component[] = [];
   for (const name of ["image_encoder", "vae", "unet"] as const) {
     const component = await attempt(async () =>
-      openComponent(folder, name, await listComponent(folder, name), options.variant),
+      openComponent(files, folder, name, await listComponent(files, folder, name), options.variant),
     );
     if (component) components.push(component);
   }
-  const scheduler = await attempt(() => readScheduler(folder, modelIndex ?? {}));
-  const featureExtractor = await attempt(() => readFeatureExtractor(folder, modelIndex ?? {}));
+  const scheduler = await attempt(() => readScheduler(files, folder, modelIndex ?? {}));
+  const featureExtractor = await attempt(() => readFeatureExtractor(files, folder, modelIndex ?? {}));
   const survey = {
     components,
     schedulerConfig: scheduler?.config,
     featureExtractorConfig: featureExtractor?.config,
-    preset: await attempt(() => readOptionalJsonFile(join(folder, "preset.json"))),
+    preset: await attempt(() => readOptionalJsonFile(files, files.join(folder, "preset.json"))),
   };
   // What only shows in the whole, such as an unknown variant.
-  const opened = await attempt(() => openCheckpoint(folder, options));
+  const opened = await attempt(() => openCheckpoint(files, folder, options));
   return { ...survey, assumptions: opened?.assumptions ?? [], problems };
 }

@@ -1,8 +1,7 @@
-/** How is a .safetensors file on disk read? Only its header for checkpoints, all of it for small files. */
-import { constants, type FileHandle, open } from "node:fs/promises";
+/** How is a .safetensors file read? Only its header for checkpoints, all of it for small files. */
 import { StillmotionError } from "../../errors.ts";
-import { fileSystemReason } from "../../node/files/file-system-errors.ts";
 import { type Tensor, typedArray } from "../../tensor.ts";
+import { type FileSource, type OpenFile, readInto } from "../file-source.ts";
 import { decodeSafetensors } from "./safetensors.ts";
 import {
   dataTypeOf,
@@ -22,8 +21,8 @@ const maxWholeBytes = 2 ** 31;
  *
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, as {@link parseSafetensorsHeader}
  */
-export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  const file = await openFile(path);
+export async function readSafetensorsHeader(files: FileSource, path: string): Promise<SafetensorsHeader> {
+  const file = await openFile(files, path);
   try {
     return await readHeader(file, path);
   } finally {
@@ -39,13 +38,14 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, as {@link parseSafetensorsHeader}
  */
 export async function readTensorsInto<Plan extends { memory: ReadonlyMap<SafetensorsEntry, Uint8Array> }>(
+  files: FileSource,
   path: string,
   plan: (header: SafetensorsHeader) => Plan,
 ): Promise<Plan> {
-  const file = await openFile(path);
+  const file = await openFile(files, path);
   try {
     const planned = plan(await readHeader(file, path));
-    for (const [{ offset }, place] of planned.memory) await readInto(file, place, offset, path);
+    for (const [{ offset }, place] of planned.memory) await fill(file, place, offset, path);
     return planned;
   } finally {
     await file.close();
@@ -59,11 +59,12 @@ export async function readTensorsInto<Plan extends { memory: ReadonlyMap<Safeten
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`
  */
 export async function readSafetensors(
+  files: FileSource,
   path: string,
 ): Promise<{ tensors: Record<string, Tensor>; metadata: Readonly<Record<string, string>> }> {
-  const file = await openFile(path);
+  const file = await openFile(files, path);
   try {
-    const fileSizeBytes = await regularFileBytes(file, path);
+    const fileSizeBytes = regularFileBytes(file, path);
     if (fileSizeBytes > maxWholeBytes) {
       const problem = `${path}: is ${fileSizeBytes} bytes long, at most ${maxWholeBytes} are read into memory`;
       throw new StillmotionError("invalid-checkpoint", problem);
@@ -74,20 +75,20 @@ export async function readSafetensors(
   }
 }
 
-async function readHeader(file: FileHandle, path: string): Promise<SafetensorsHeader> {
-  const fileSizeBytes = await regularFileBytes(file, path);
+async function readHeader(file: OpenFile, path: string): Promise<SafetensorsHeader> {
+  const fileSizeBytes = regularFileBytes(file, path);
   const start = await readStart(file, Math.min(firstReadBytes, fileSizeBytes), path);
   const headerBytes = safetensorsHeaderBytes(start, fileSizeBytes, path);
   return parseSafetensorsHeader(await readStart(file, headerBytes, path), fileSizeBytes, path);
 }
 
 /** Reads one tensor that {@link readSafetensorsHeader} has found. */
-export async function readTensor(path: string, entry: SafetensorsEntry): Promise<Tensor> {
+export async function readTensor(files: FileSource, path: string, entry: SafetensorsEntry): Promise<Tensor> {
   const dtype = dataTypeOf(entry, path);
-  const file = await openFile(path);
+  const file = await openFile(files, path);
   try {
     const bytes = new Uint8Array(entry.sizeBytes);
-    await readInto(file, bytes, entry.offset, path);
+    await fill(file, bytes, entry.offset, path);
     return { dtype, shape: entry.shape, data: typedArray(dtype, bytes.buffer) };
   } finally {
     await file.close();
@@ -100,16 +101,17 @@ export async function readTensor(path: string, entry: SafetensorsEntry): Promise
  * @param pieceBytes a multiple of the size of an element
  */
 export async function* readPieces(
+  files: FileSource,
   path: string,
   { offset, sizeBytes }: SafetensorsEntry,
   pieceBytes: number,
 ): AsyncGenerator<Uint8Array> {
-  const file = await openFile(path);
+  const file = await openFile(files, path);
   try {
     const memory = new Uint8Array(Math.min(pieceBytes, sizeBytes));
     for (let done = 0; done < sizeBytes; done += memory.length) {
       const piece = memory.subarray(0, Math.min(memory.length, sizeBytes - done));
-      await readInto(file, piece, offset + done, path);
+      await fill(file, piece, offset + done, path);
       yield piece;
     }
   } finally {
@@ -117,38 +119,29 @@ export async function* readPieces(
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+async function openFile(files: FileSource, path: string): Promise<OpenFile> {
   try {
-    // Not blocking: a named pipe must not hang the caller.
-    return await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    return await files.open(path);
   } catch (cause) {
-    throw new StillmotionError("invalid-checkpoint", `${path}: cannot be opened (${fileSystemReason(cause)})`, {
-      cause,
-    });
+    const { reason } = files.problemOf(cause);
+    throw new StillmotionError("invalid-checkpoint", `${path}: cannot be opened (${reason})`, { cause });
   }
 }
 
-async function regularFileBytes(file: FileHandle, path: string): Promise<number> {
-  const stats = await file.stat();
-  if (stats.isFile()) return stats.size;
-  const kind = stats.isDirectory() ? "a folder" : "not a regular file";
-  throw new StillmotionError("invalid-checkpoint", `${path}: is ${kind}, expected a .safetensors file`);
+function regularFileBytes({ kind, sizeBytes }: OpenFile, path: string): number {
+  if (kind === "file") return sizeBytes;
+  const found = kind === "folder" ? "a folder" : "not a regular file";
+  throw new StillmotionError("invalid-checkpoint", `${path}: is ${found}, expected a .safetensors file`);
 }
 
-async function readStart(file: FileHandle, length: number, path: string): Promise<Uint8Array> {
+async function readStart(file: OpenFile, length: number, path: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  await readInto(file, bytes, 0, path);
+  await fill(file, bytes, 0, path);
   return bytes;
 }
 
 /** Fills `bytes` with those of the file from `start` on. */
-async function readInto(file: FileHandle, bytes: Uint8Array, start: number, path: string): Promise<void> {
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
-    if (bytesRead === 0) {
-      throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
-    }
-    filled += bytesRead;
-  }
+async function fill(file: OpenFile, bytes: Uint8Array, start: number, path: string): Promise<void> {
+  if ((await readInto(file, bytes, start)) === bytes.length) return;
+  throw new StillmotionError("invalid-checkpoint", `${path}: became shorter while it was read`);
 }

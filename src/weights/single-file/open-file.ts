@@ -1,9 +1,9 @@
 /** How is a checkpoint in a single file opened? Its tensors are given the names, and it the configurations, of diffusers layout. */
-import { basename, dirname, extname } from "node:path";
 import { message, StillmotionError } from "../../errors.ts";
 import { printable } from "../../printable.ts";
 import { followLinks } from "../checkpoint/component-weights.ts";
 import { takeScales } from "../checkpoint/scales.ts";
+import type { FileSource } from "../file-source.ts";
 import { readSafetensorsHeader } from "../safetensors/safetensors-file.ts";
 import { dataTypeOf, refusePickle, type SafetensorsHeader } from "../safetensors/safetensors-header.ts";
 import type { Checkpoint, Component, JsonObject, WeightEntry } from "../types.ts";
@@ -30,6 +30,8 @@ const defaultFrames = 14;
 /** A file whose header was read. */
 export interface WeightsFile {
   readonly path: string;
+  /** As in the path, without its folder. */
+  readonly name: string;
   readonly kind: FileKind;
   /** Its tensors go by their {@link standardNames}, and each has the stored one inside. */
   readonly header: SafetensorsHeader;
@@ -45,19 +47,21 @@ export interface WeightsFile {
  *
  * @throws StillmotionError `invalid-checkpoint` or `unsupported` for half a download, a pickle or another format
  */
-export async function readWeightsFile(path: string): Promise<WeightsFile> {
+export async function readWeightsFile(files: FileSource, path: string): Promise<WeightsFile> {
   refuseByName(path);
-  const realPath = await followLinks(path);
-  const standard = withStandardNames(await readSafetensorsHeader(path), path);
+  const real = await followLinks(files, path);
+  const standard = withStandardNames(await readSafetensorsHeader(files, path), path);
   const kind = fileKind(standard.entries.keys());
-  const header = kind === "checkpoint" || kind === "unet" ? await withScales(standard, path) : standard;
+  const header = kind === "checkpoint" || kind === "unet" ? await withScales(files, standard, path) : standard;
+  const { name } = files.placeOf(path);
   return {
     path,
+    name,
     kind,
     header,
-    weightsFolder: dirname(realPath),
-    fileName: basename(realPath),
-    numFrames: trainedFrames([basename(path), ...textsOf(header)]),
+    weightsFolder: real.folder,
+    fileName: real.name,
+    numFrames: trainedFrames([name, ...textsOf(header)]),
   };
 }
 
@@ -78,14 +82,14 @@ function textsOf({ metadata }: SafetensorsHeader): string[] {
  *
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming what the file is instead
  */
-export async function openSingleFile(path: string): Promise<Checkpoint> {
+export async function openSingleFile(files: FileSource, path: string): Promise<Checkpoint> {
   refuseByName(path);
-  const extension = extname(path);
+  const [, extension = ""] = /.(\.[^.]*)$/.exec(files.placeOf(path).name) ?? [];
   if (extension !== "" && !/^\.(safetensors|sft)$/i.test(extension)) {
     const problem = `is a ${printable(extension)} file; expected a .safetensors file or a folder in diffusers layout`;
     throw new StillmotionError("invalid-checkpoint", `${path}: ${problem}`);
   }
-  const file = await readWeightsFile(path);
+  const file = await readWeightsFile(files, path);
   if (file.kind !== "checkpoint") {
     const whatItIs = kindInWords(file.kind, file.header.entries.keys());
     throw new StillmotionError("unsupported", message`${path}: is ${whatItIs}`);
@@ -105,9 +109,9 @@ export async function openSingleFile(path: string): Promise<Checkpoint> {
 }
 
 /** The header with scales at their weights, in place of among them. */
-async function withScales(header: SafetensorsHeader, path: string): Promise<SafetensorsHeader> {
+async function withScales(files: FileSource, header: SafetensorsHeader, path: string): Promise<SafetensorsHeader> {
   const tensors = new Map(Array.from(header.entries, ([name, entry]) => [name, { entry, path }]));
-  const entries = Array.from(await takeScales(tensors), ([name, { entry }]) => [name, entry] as const);
+  const entries = Array.from(await takeScales(files, tensors), ([name, { entry }]) => [name, entry] as const);
   return { ...header, entries: new Map(entries) };
 }
 
@@ -213,10 +217,10 @@ export function entriesOf({ path, header, fileName }: WeightsFile, isWanted: (na
 }
 
 export function component(
-  { weightsFolder, path }: WeightsFile,
+  { weightsFolder, name: fileName }: WeightsFile,
   name: Component["name"],
   config: JsonObject,
   tensors: Tensors,
 ): Component {
-  return { name, config, configFrom: basename(path), weightsFolder, tensors };
+  return { name, config, configFrom: fileName, weightsFolder, tensors };
 }

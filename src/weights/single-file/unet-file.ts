@@ -1,5 +1,6 @@
 /** How does a UNet from a file of its own take the place of a checkpoint's? AnimateLCM-SVD-xt is published so, under diffusers names. */
 import { message, option, StillmotionError } from "../../errors.ts";
+import type { FileSource } from "../file-source.ts";
 import type { Checkpoint, Component } from "../types.ts";
 import { assertHeadsKnown, unetConfigOf } from "./config-from-shapes.ts";
 import { kindInWords } from "./file-kind.ts";
@@ -15,8 +16,8 @@ import { unetTensors } from "./unet-names.ts";
  *
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming what the file is instead
  */
-export async function openUnetFile(path: string): Promise<Component> {
-  return unetFileComponent(await readWeightsFile(path));
+export async function openUnetFile(files: FileSource, path: string): Promise<Component> {
+  return unetFileComponent(await readWeightsFile(files, path));
 }
 
 /** As {@link openUnetFile}, of a file whose header was read. */

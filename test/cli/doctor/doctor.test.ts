@@ -2,8 +2,8 @@ import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { loadImage } from "../../../src/node/image/load-image.ts";
+import { readSafetensors } from "../../../src/node/weights.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
 import { checkpoint, picture, scratchFolder, stillmotionHere } from "../command.ts";
 
 /** A checkpoint with a golden file as reference/golden/doctor.py writes it, made of numbers that diffusers gave for a test. */

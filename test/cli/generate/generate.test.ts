@@ -2,7 +2,7 @@ import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
+import { readSafetensors } from "../../../src/node/weights.ts";
 import {
   checkpoint,
   jsonLines,

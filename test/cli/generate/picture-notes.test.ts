@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { expect, it } from "vitest";
 import { loadImage } from "../../../src/node/image/load-image.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
+import { readSafetensors } from "../../../src/node/weights.ts";
 import { readGolden } from "../../support/golden.ts";
 import { scratchFolder, small, stillmotionHere } from "../command.ts";
 

@@ -3,11 +3,10 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { bytesText } from "../../../src/byte-sizes.ts";
 import { exportToVideo } from "../../../src/node/video/export.ts";
+import { openCheckpoint, readSafetensors } from "../../../src/node/weights.ts";
 import { settingsOfClip, settingsToJson } from "../../../src/options/options-json.ts";
 import { elementCount } from "../../../src/tensor.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
 import { testClip } from "../../video/test-clip.ts";
 import { checkpoint, picture, scratchFolder, stillmotionHere } from "../command.ts";
 

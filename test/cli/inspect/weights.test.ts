@@ -3,8 +3,8 @@ import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { float32ToFloat16 } from "../../../src/half.ts";
+import { readSafetensors } from "../../../src/node/weights.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
 import { checkpointCopy, editJson } from "../../weights/checkpoint-copy.ts";
 import {
   asComfyUiSaves,

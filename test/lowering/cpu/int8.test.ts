@@ -8,6 +8,7 @@ import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
 import { createCpuInt8Lowering } from "../../../src/lowering/cpu/int8.ts";
 import { stored } from "../../../src/lowering/cpu/values.ts";
 import type { Value } from "../../../src/lowering/lowering.ts";
+import { disk } from "../../../src/node/files/disk.ts";
 import { createGraph } from "../../../src/onnx/graph.ts";
 import { elementCount, type FloatTensor, floatTensor } from "../../../src/tensor.ts";
 import { readSingleWeights } from "../../../src/weights/checkpoint/component-weights.ts";
@@ -41,7 +42,7 @@ function wholeValues(shape: readonly number[]): FloatTensor {
 
 async function weightsOf(tensors: Record<string, FloatTensor>): Promise<WeightsSource> {
   writeFileSync(join(folder, "weights.safetensors"), encodeSafetensors(tensors));
-  return { name: "unet", ...(await readSingleWeights(folder, "weights.safetensors")) };
+  return { name: "unet", ...(await readSingleWeights(disk, folder, "weights.safetensors")) };
 }
 
 const maps = [3, 64, 6, 8]; // (frames, channels, height, width)

@@ -15,6 +15,7 @@ import {
   transformFrameKernel,
   transformKernel,
 } from "../../../src/lowering/cpu/winograd.ts";
+import { disk } from "../../../src/node/files/disk.ts";
 import { addInput, addOutput, createGraph, type Edge, type Graph } from "../../../src/onnx/graph.ts";
 import * as ops from "../../../src/onnx/ops.ts";
 import { serialise } from "../../../src/onnx/serialise.ts";
@@ -127,7 +128,7 @@ describe("the fp32 lowering", () => {
     try {
       const [weight, bias] = [random([channels, channels, 3, 3]), random([channels])];
       await writeFile(join(folder, "unet.safetensors"), encodeSafetensors({ weight, bias }));
-      const weights = { name: "unet", ...(await readSingleWeights(folder, "unet.safetensors")) } as const;
+      const weights = { name: "unet", ...(await readSingleWeights(disk, folder, "unet.safetensors")) } as const;
       const x = random([frames, channels, size, size]);
       let graph: Graph | undefined;
       const { y } = await evaluate(engine(), weights, ({ w, lowering, map }) => {

@@ -6,7 +6,7 @@ import { linkBlob } from "../../../src/node/hub/cache-folder.ts";
 import { cachedModels } from "../../../src/node/hub/cached-models.ts";
 import { resolveModel } from "../../../src/node/hub/resolve-model.ts";
 import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { commit, hashOf, repository } from "./fake-hub.ts";
 import { emptyFolder, messageOf, pathsBelow, scene } from "./scene.ts";
 

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { expect, it } from "vitest";
-import { findModel } from "../../../src/hub/model-name.ts";
+import { findModel } from "../../../src/node/hub/find-model.ts";
 import { noSuchPath } from "../../../src/node/hub/nearest-path.ts";
 import { emptyFolder, messageOf, scene } from "./scene.ts";
 

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { StillmotionError } from "../../../src/errors.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
 import type { Component } from "../../../src/weights/types.ts";
 

@@ -3,8 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { StillmotionError } from "../../../src/errors.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { eulerDiscreteConfig } from "../../../src/schedulers/euler-discrete.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { publishedScheduler } from "../../../src/weights/single-file/published-configs.ts";
 import { checkpointCopy, editJson } from "../checkpoint-copy.ts";
 

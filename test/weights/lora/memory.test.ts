@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { stageMemory } from "../../../src/estimate/memory.ts";
+import { disk } from "../../../src/node/files/disk.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { addFloatWeight, addInput, addInt8Matrix, addOutput, createGraph } from "../../../src/onnx/graph.ts";
 import { memoryOf } from "../../../src/onnx/memory.ts";
 import { dynamicQuantizeLinear, matMul, matMulIntegerToFloat } from "../../../src/onnx/ops.ts";
@@ -11,7 +13,6 @@ import { serialise } from "../../../src/onnx/serialise.ts";
 import { readLoras } from "../../../src/options/loras.ts";
 import { resolveSettings } from "../../../src/options/resolve-settings.ts";
 import { elementCount, floatTensor, type Tensor } from "../../../src/tensor.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
 import type { Component, WeightEntry } from "../../../src/weights/types.ts";
@@ -41,7 +42,7 @@ async function layersWithLora(size: number, count: number, rank: number) {
   ]);
   const path = join(folder, "lora.safetensors");
   await writeFile(path, encodeSafetensors(Object.fromEntries(halves)));
-  return withLoras(component, await readLoras([{ path }]));
+  return withLoras(component, await readLoras([{ path }], disk));
 }
 
 it("is planned for: itself among what the process holds, and what each thread brings to fp32", async () => {
@@ -50,7 +51,7 @@ it("is planned for: itself among what the process holds, and what each thread br
   const loraBytes = await writeEmptyLora(path, { outputs: 64, inputs: [8, 3, 3], rank });
   await using engine = await engineOf(1);
   const before = engine.memory.host.heldBytes(); // what a plan counts as held
-  const loras = await readLoras([{ path }]);
+  const loras = await readLoras([{ path }], disk);
   expect((engine.memory.host.heldBytes() - before) / loraBytes).toBeCloseTo(1, 0);
 
   const opened = await openCheckpoint(checkpoint);

@@ -2,14 +2,15 @@
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { disk } from "../../../src/node/files/disk.ts";
 import { loadImage } from "../../../src/node/image/load-image.ts";
 import { StableVideoDiffusionPipeline } from "../../../src/node/stable-video-diffusion.ts";
 import { readClipMetadata } from "../../../src/node/video/read-metadata.ts";
+import { readSafetensors } from "../../../src/node/weights.ts";
 import { type LoraSource, readLoras } from "../../../src/options/loras.ts";
 import type { Tensor } from "../../../src/tensor.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import { readSafetensors } from "../../../src/weights/safetensors/safetensors-file.ts";
 import { checkpoint, picture, scratchFolder, small, stillmotionHere } from "../../cli/command.ts";
 
 const golden = join(import.meta.dirname, "golden");
@@ -65,7 +66,7 @@ const peftFiles = (members: object = {}) => ({
   "adapter_config.json": { ...config, ...members },
 });
 
-const scalesOf = async (path: string) => [...new Set((await readLora(path)).layers.map(({ scale }) => scale))];
+const scalesOf = async (path: string) => [...new Set((await readLora(disk, path)).layers.map(({ scale }) => scale))];
 
 describe("alpha in the configuration alone", () => {
   const settings = {
@@ -106,7 +107,7 @@ describe("alpha in the configuration alone", () => {
       { bytes, config },
       { bytes: encodeSafetensors(withAlpha(halves, 16)) },
     ];
-    const layers = (await readLoras(sources)).map(({ lora }) => lora.layers);
+    const layers = (await readLoras(sources, disk)).map(({ lora }) => lora.layers);
     expect(layers[0]![0]!.scale).toBe(4);
     for (const each of layers) expect(each).toEqual(layers[0]);
   });
@@ -166,18 +167,18 @@ describe("alpha in the configuration alone", () => {
     ],
   ])("is refused of %j", async (members, message) => {
     const folder = await folderWith(peftFiles(members));
-    const read = readLora(folder);
+    const read = readLora(disk, folder);
     await expect(read).rejects.toThrow(join(folder, "adapter_config.json"));
     await expect(read).rejects.toThrow(message);
     const bytes = await readFile(join(folder, "adapter_model.safetensors"));
-    await expect(readLoras([{ bytes, config: { ...config, ...members } }])).rejects.toThrow(message);
+    await expect(readLoras([{ bytes, config: { ...config, ...members } }], disk)).rejects.toThrow(message);
   });
 
   it("is held against what the file's own metadata say", async () => {
     const bytes = encodeSafetensors(inPeft(halves), { lora_alpha: "8" });
     const folder = await folderWith(peftFiles());
     await writeFile(join(folder, "adapter_model.safetensors"), bytes);
-    await expect(readLora(folder)).rejects.toThrow(
+    await expect(readLora(disk, folder)).rejects.toThrow(
       /adapter_config\.json says 16, .*: its metadata says 8; which one holds\?/,
     );
   });
@@ -187,10 +188,10 @@ describe("a folder", () => {
   it("that diffusers wrote is read", async () => {
     const folder = await scratchFolder();
     await cp(join(golden, "diffusers.safetensors"), join(folder, "pytorch_lora_weights.safetensors"));
-    const { name, layers } = await readLora(folder);
+    const { name, layers } = await readLora(disk, folder);
     expect([name, layers]).toEqual([
       join(folder, "pytorch_lora_weights.safetensors"),
-      (await readLora(join(golden, "diffusers.safetensors"))).layers,
+      (await readLora(disk, join(golden, "diffusers.safetensors"))).layers,
     ]);
   });
 
@@ -228,19 +229,19 @@ describe("a folder", () => {
     ["something else", { "notes.json": {} }, /holds no LoRA, .*; it has notes\.json/],
     ["a checkpoint", { "model_index.json": {} }, /is a checkpoint's folder, not a LoRA's: give it as the model/],
   ])("with %s is refused", async (_, files, message) => {
-    await expect(readLora(await folderWith(files))).rejects.toThrow(message);
+    await expect(readLora(disk, await folderWith(files))).rejects.toThrow(message);
   });
 
   it("cannot be given by its configuration, which is said to be JSON", async () => {
     const path = join(await folderWith(peftFiles()), "adapter_config.json");
-    await expect(readLora(path)).rejects.toThrow(`${path}: is a JSON file, expected a .safetensors file`);
+    await expect(readLora(disk, path)).rejects.toThrow(`${path}: is a JSON file, expected a .safetensors file`);
   });
 
   it("above that of the LoRA is told which one to give", async () => {
     const folder = await scratchFolder();
     await mkdir(join(folder, "checkpoint-500"));
     await cp(peftFolder, join(folder, "checkpoint-500"), { recursive: true });
-    await expect(readLora(folder)).rejects.toThrow(
+    await expect(readLora(disk, folder)).rejects.toThrow(
       `holds no LoRA, but ${join(folder, "checkpoint-500")} does: give that one`,
     );
   });
@@ -257,7 +258,7 @@ it.each<[object, string]>([
     'a: its config: cannot be read at line 1, column 1: expected "{"',
   ],
 ])("a source like %j is refused", async (lora, message) => {
-  await expect(readLoras([lora as LoraSource])).rejects.toThrow(message);
+  await expect(readLoras([lora as LoraSource], disk)).rejects.toThrow(message);
 });
 
 describe("the command", () => {

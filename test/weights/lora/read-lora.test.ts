@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { disk } from "../../../src/node/files/disk.ts";
+import { readSafetensorsHeader } from "../../../src/node/weights.ts";
 import { loraFromText } from "../../../src/options/loras.ts";
 import { elementCount, type Tensor } from "../../../src/tensor.ts";
 import { describeLora } from "../../../src/weights/lora/describe-lora.ts";
@@ -11,7 +13,6 @@ import { parseLora } from "../../../src/weights/lora/parse-lora.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { readLora } from "../../../src/weights/lora/read-lora.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import { readSafetensorsHeader } from "../../../src/weights/safetensors/safetensors-file.ts";
 import type { Component, WeightEntry } from "../../../src/weights/types.ts";
 import { rows } from "../../../src/weights/view.ts";
 
@@ -421,12 +422,12 @@ describe("what does not fit", () => {
 
   it("a network's own weights", async () => {
     const weightsOf = (name: string) => resolve("test/checkpoints/two-levels-fp32", name);
-    await expect(readLora(weightsOf("unet/diffusion_pytorch_model.safetensors"))).rejects.toMatchObject({
+    await expect(readLora(disk, weightsOf("unet/diffusion_pytorch_model.safetensors"))).rejects.toMatchObject({
       message: expect.stringMatching(/: is a UNet's own weights, not a LoRA: give it with unet$/),
       option: "unet",
     });
     for (const name of ["vae/diffusion_pytorch_model.safetensors", "image_encoder/model.safetensors"]) {
-      await expect(readLora(weightsOf(name))).rejects.toThrow(
+      await expect(readLora(disk, weightsOf(name))).rejects.toThrow(
         "is a network's own weights, not a LoRA: give the checkpoint's folder",
       );
     }
@@ -444,7 +445,7 @@ describe("what does not fit", () => {
     start.writeBigUInt64LE(BigInt(header.length));
     await writeFile(path, Buffer.concat([start, Buffer.from(header)]));
     await truncate(path, 8 + header.length + 12e8); // a hole, no bytes on disk
-    await expect(readLora(path)).rejects.toThrow("1.2 GB of low-rank matrices; at most 1 GB in all");
+    await expect(readLora(disk, path)).rejects.toThrow("1.2 GB of low-rank matrices; at most 1 GB in all");
   });
 });
 

@@ -1,9 +1,10 @@
 /** Does the UNet with LoRAs give what the reference gives, for each form of file? */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { disk } from "../../../src/node/files/disk.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { readLoras } from "../../../src/options/loras.ts";
 import type { Tensor } from "../../../src/tensor.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
 import { withLoras } from "../../../src/weights/lora/place-lora.ts";
 import { testEngine } from "../../support/evaluate.ts";
 import { expectClose, type Golden, readGolden } from "../../support/golden.ts";
@@ -28,7 +29,7 @@ async function evaluate(golden: Golden, strengths: Readonly<Record<string, numbe
   const loras = Object.entries(strengths).map(([form, strength]) => {
     return { path: join(folder, form === "peft" ? form : `${form}.safetensors`), strength };
   });
-  const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras)) };
+  const changed = { ...checkpoint, unet: withLoras(checkpoint.unet, await readLoras(loras, disk)) };
 
   const call = unetCall((argument) => golden.tensor(`input.${argument}`), 0);
   return runUnet(engine(), networksOf(changed).write, call);

@@ -6,7 +6,7 @@ import type { StillmotionError } from "../../../src/errors.ts";
 import { clipVisionConfig } from "../../../src/models/clip-vision.ts";
 import { unetConfig } from "../../../src/models/unet.ts";
 import { vaeConfig } from "../../../src/models/vae.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import type { Checkpoint } from "../../../src/weights/types.ts";
 import { checkpointCopy, editJson, editTensors, original, weightsFiles } from "../checkpoint-copy.ts";
 import { contentsOf } from "../contents.ts";

@@ -3,7 +3,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { StillmotionError } from "../../../src/errors.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
+import { openCheckpoint } from "../../../src/node/weights.ts";
 import { withoutWrappers } from "../../../src/weights/names/wrapper-prefixes.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
 import { checkpointCopy, editTensors, original, renamed, weightsFiles } from "../checkpoint-copy.ts";

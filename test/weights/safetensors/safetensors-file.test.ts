@@ -3,12 +3,10 @@ import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { disk } from "../../../src/node/files/disk.ts";
+import { readSafetensors, readSafetensorsHeader } from "../../../src/node/weights.ts";
 import { encodeSafetensors } from "../../../src/weights/safetensors/safetensors.ts";
-import {
-  readSafetensors,
-  readSafetensorsHeader,
-  readTensor,
-} from "../../../src/weights/safetensors/safetensors-file.ts";
+import { readTensor } from "../../../src/weights/safetensors/safetensors-file.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -31,9 +29,9 @@ test("one tensor is read whole, or refused when the file became shorter", async 
   await writeFile(path, encodeSafetensors({ before: latents, latents }));
   const { entries } = await readSafetensorsHeader(path);
   const entry = entries.get("latents")!;
-  expect((await readTensor(path, entry)).data).toEqual(latents.data);
+  expect((await readTensor(disk, path, entry)).data).toEqual(latents.data);
   await truncate(path, entry.offset + entry.sizeBytes - 1);
-  await expect(readTensor(path, entry)).rejects.toMatchObject({
+  await expect(readTensor(disk, path, entry)).rejects.toMatchObject({
     code: "invalid-checkpoint",
     message: `${path}: became shorter while it was read`,
   });

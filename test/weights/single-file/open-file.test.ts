@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StillmotionError } from "../../../src/errors.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
-import { openUnetFile, replaceUnet } from "../../../src/weights/single-file/unet-file.ts";
+import { openCheckpoint, openUnetFile } from "../../../src/node/weights.ts";
+import { replaceUnet } from "../../../src/weights/single-file/unet-file.ts";
 import { networksOf } from "../../support/platform.ts";
 import { diffusersTensors, mapped, readLayout, readStored, type Tensors, writeTensors } from "./layouts.ts";
 

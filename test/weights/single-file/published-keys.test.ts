@@ -54,6 +54,7 @@ function fileWith(names: ReadonlyMap<string, readonly number[]>, numFrames?: num
   });
   return {
     path: "/nowhere/svd.safetensors",
+    name: "svd.safetensors",
     kind: fileKind(names.keys()),
     header: { entries: new Map(entries), metadata: {} },
     weightsFolder: "/nowhere",

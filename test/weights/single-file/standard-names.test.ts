@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StillmotionError } from "../../../src/errors.ts";
-import { openCheckpoint } from "../../../src/weights/checkpoint/checkpoint.ts";
-import { openUnetFile } from "../../../src/weights/single-file/unet-file.ts";
+import { openCheckpoint, openUnetFile } from "../../../src/node/weights.ts";
 import { componentContents, contentsOf } from "../contents.ts";
 import { diffusersTensors, readLayout, readStored, type Tensors, writeTensors } from "./layouts.ts";
 

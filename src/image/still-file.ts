@@ -1,9 +1,9 @@
 /** Which file shows the one still in a picture file? Often the file itself, else its only or first frame and its place. */
-import type { Canvas } from "../../image/canvas.ts";
-import { gifFirstFrame } from "../../image/gif-first-frame.ts";
-import { boxesAt } from "../../image/iso-boxes.ts";
-import { pngChunks } from "../../image/png-chunks.ts";
-import type { ImageFormat } from "../../image/sniff.ts";
+import type { Canvas } from "./canvas.ts";
+import { gifFirstFrame } from "./gif-first-frame.ts";
+import { boxesAt } from "./iso-boxes.ts";
+import { pngChunks } from "./png-chunks.ts";
+import type { ImageFormat } from "./sniff.ts";
 
 /** What a decoder reads to see the one still of a picture file. */
 export interface StillFile {

@@ -1,6 +1,4 @@
-/** What values does a picture file hold? Decoded with sharp, 8 bits each, in the file's own colours and as it lies there. */
-import type { Sharp } from "sharp";
-import { StillmotionError } from "../../errors.ts";
+/** What values does a picture file hold, and how do they become RGB? 8 bits each, in the file's own colours and as it lies there. */
 
 export interface StoredPixels {
   readonly width: number;
@@ -14,27 +12,8 @@ export interface StoredPixels {
 
 export type ColorModel = "grey" | "rgb" | "cmyk";
 
-/** @param space libvips' word for what the file holds */
-export async function decodePixels(opened: Sharp, space: string | undefined): Promise<StoredPixels> {
-  if (space === "cmyk") {
-    const { data, info } = await raw(opened.pipelineColourspace("cmyk").toColourspace("cmyk"));
-    return { width: info.width, height: info.height, model: "cmyk", data, alpha: undefined };
-  }
-  const { data, info } = await raw(opened.toColourspace("srgb"));
-  const { width, height, channels } = info;
-  const model = space === "b-w" || space === "grey16" ? "grey" : "rgb";
-  if (channels === 3) return { width, height, model, data, alpha: undefined };
-  if (channels === 4) return { width, height, model, ...withoutAlpha(data) };
-  throw new StillmotionError("internal", `image: decoded to ${channels} channels, not 3 or 4`);
-}
-
-async function raw(picture: Sharp) {
-  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
-  return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), info };
-}
-
 /** (pixels, 4) to (pixels, 3) and (pixels). */
-function withoutAlpha(rgba: Uint8Array): { data: Uint8Array; alpha: Uint8Array } {
+export function withoutAlpha(rgba: Uint8Array): { data: Uint8Array; alpha: Uint8Array } {
   const alpha = new Uint8Array(rgba.length / 4);
   const data = new Uint8Array(alpha.length * 3);
   for (let pixel = 0; pixel < alpha.length; pixel++) {
