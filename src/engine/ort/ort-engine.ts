@@ -24,7 +24,7 @@ export interface OrtProvider {
 }
 
 /** The one that every library has. */
-export const cpuProvider: OrtProvider = { name: "CPUExecutionProvider" };
+const cpuProvider: OrtProvider = { name: "CPUExecutionProvider" };
 
 export interface OrtEngineOptions {
   /** What graphs run on. Default: the CPU. */
