@@ -30,15 +30,18 @@ export type ErrorCode =
 
 /** An option of a call, named in a message: the command shows its flag there. */
 export interface NamedOption {
+  /** As the library spells it. */
   readonly option: string;
 }
 
 /** The call that a message is about: the command, which is a call of its own, leaves it out. */
 export interface NamedCall {
+  /** Such as `generate`. */
   readonly call: string;
 }
 
-type Word = string | NamedOption | NamedCall;
+/** A piece of a {@link Message}: text, or an option or a call as data. */
+export type Word = string | NamedOption | NamedCall;
 
 /** What went wrong, to a person: text, in which options are not prose but data. */
 export type Message = string | readonly Word[];
@@ -108,6 +111,7 @@ export function messageText(
  */
 export class StillmotionError extends Error {
   override readonly name = "StillmotionError";
+  /** What went wrong, for programs. */
   readonly code: ErrorCode;
   readonly #said: Message;
 

@@ -1,20 +1,40 @@
 /** What does stillmotion export? The public API and nothing else. */
-export type { Engine, Model, Session } from "./engine/engine.ts";
-export { type ErrorCode, type Message, type NamedCall, type NamedOption, StillmotionError } from "./errors.ts";
-export type { Plan, StagePlan } from "./estimate/plan.ts";
+export type { Device } from "./engine/device.ts";
+export type {
+  Engine,
+  EngineMemory,
+  LoadOptions,
+  MemoryPool,
+  Model,
+  RunOptions,
+  Session,
+  Workspace,
+  WorkspaceSize,
+} from "./engine/engine.ts";
+export {
+  type ErrorCode,
+  type Message,
+  type NamedCall,
+  type NamedOption,
+  StillmotionError,
+  type Word,
+} from "./errors.ts";
+export type { Plan, PoolPlan, StagePlan } from "./estimate/plan.ts";
+export type { HubOptions } from "./hub/hub-options.ts";
+export type { DownloadEvent } from "./hub/progress.ts";
 export { type Fit, type FitOptions, fitImage } from "./image/fit.ts";
 export { createImage, type Image } from "./image/image.ts";
 export { type Box, type ResizeOptions, resizeImage } from "./image/resize.ts";
 export type { ResizeFilter } from "./image/resize-filters.ts";
-export type { Dtype } from "./lowering/lowerings.ts";
+export type { Dtype, WeightStorage } from "./lowering/lowerings.ts";
 export { loadImage } from "./node/image/load-image.ts";
 export { type ColorProfile, type LoadImageOptions, loadImageDefaults } from "./node/image/open-picture.ts";
 export type { ImageSource } from "./node/image/read-source.ts";
 export { StableVideoDiffusionPipeline } from "./node/stable-video-diffusion.ts";
 export { type ExportOptions, exportToVideo } from "./node/video/export.ts";
 export { type ClipMetadata, readClipMetadata } from "./node/video/read-metadata.ts";
-export type { PreparedWeight, StoredWeight } from "./onnx/prepared.ts";
-export type { GenerateOptions, GenerateResult } from "./options/generate-call.ts";
+export type { FloatWeight, Int8Weight, NamedWeight, PreparedWeight, StoredWeight, TapSums } from "./onnx/prepared.ts";
+export type { Frames, GenerateOptions, GenerateResult } from "./options/generate-call.ts";
 export { type GenerateSettings, generateDefaults } from "./options/generate-options.ts";
 export { type FromPretrainedOptions, loadDefaults, type Offload } from "./options/load-options.ts";
 export type { LoraSource } from "./options/loras.ts";
@@ -30,6 +50,8 @@ export type { Preset, PresetName } from "./options/presets.ts";
 export type { OutputType, PythonSpelling, Settings } from "./options/resolve-settings.ts";
 export type { DenoiseStep, OnStep } from "./pipeline/denoise-step.ts";
 export type { ProgressEvent, Stage } from "./pipeline/progress.ts";
+export type { Platform } from "./pipeline/stable-video-diffusion.ts";
+export type { Scratch, ScratchSpace } from "./streaming/scratch.ts";
 export type { DataType, FloatTensor, Tensor, TensorData } from "./tensor.ts";
 export type { ClipData } from "./video/clip.ts";
-export type { Checkpoint, Component, JsonObject, WeightEntry } from "./weights/types.ts";
+export type { Checkpoint, Component, JsonObject, LowRankProduct, WeightEntry } from "./weights/types.ts";

@@ -11,8 +11,12 @@ const index = readFileSync(new URL("../src/index.ts", import.meta.url), "utf8");
 /** What stillmotion makes and a caller only reads: there, what is absent need not be writable as undefined. */
 const madeHere = [
   "Model",
+  "RunOptions",
   "StoredWeight",
   "PreparedWeight",
+  "NamedWeight",
+  "FloatWeight",
+  "Int8Weight",
   "Plan",
   "ProgressEvent",
   "Checkpoint",

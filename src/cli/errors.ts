@@ -11,7 +11,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof StillmotionError && error.code === "invalid-option" ? exitCodes.usage : exitCodes.failed;
 }
 
-/** The message without "error: ", in terms of flags; with the stack where that helps whoever mends the program. */
+/** The message without "error: ", with flags for options; for an unexpected error with its stack, which helps to mend the program. */
 export function errorText(error: unknown): string {
   if (error instanceof CommanderError) return usageText(error);
   const isExpected = error instanceof StillmotionError && error.code !== "internal";

@@ -1,8 +1,8 @@
-/** Shall a run outlive the terminal that it was started from? Under `nohup` and the like, which tell a program by ignoring SIGHUP. */
+/** Shall a run outlive the terminal that it was started from? Yes under `nohup` and the like, which start it with SIGHUP ignored. */
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { isatty } from "node:tty";
 
-/** Node takes back that SIGHUP is ignored before any of our code runs, so that it has to be told from other traces. */
+/** Node undoes that SIGHUP is ignored before any of our code runs, so that it has to be told from other traces. */
 export function surviveHangup(): void {
   if (isNohup() || parentIgnoresHangup() || isAwayFromTerminal()) process.on("SIGHUP", () => {});
 }
@@ -12,7 +12,7 @@ function isNohup(): boolean {
   return /(^|\/)nohup$/.test(process.env._ ?? "");
 }
 
-/** A script that says `trap '' HUP`: Linux tells. */
+/** True where the parent is a script that says `trap '' HUP`, as far as the system tells (Linux). */
 function parentIgnoresHangup(): boolean {
   try {
     const status = readFileSync(`/proc/${process.ppid}/status`, "utf8");
@@ -23,7 +23,7 @@ function parentIgnoresHangup(): boolean {
   }
 }
 
-/** There is a terminal, but nothing is read from it, and what is printed goes into files: so `nohup` leaves a program. */
+/** True where there is a terminal, but input does not come from it and all output goes into files, as `nohup` leaves a program. */
 function isAwayFromTerminal(): boolean {
   const goesIntoFile = (descriptor: number) => {
     const stats = fstatSync(descriptor);

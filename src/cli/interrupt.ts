@@ -1,10 +1,10 @@
-/** What happens on Ctrl-C? The run is asked to stop; whoever presses it again, or waits too long, ends it at once. */
+/** What happens on Ctrl-C? The run is asked to stop. A second Ctrl-C, or a run that takes too long to stop, ends the process at once. */
 import { constants } from "node:os";
 import { StillmotionError } from "../errors.ts";
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** A run that stops by itself does so within this time; the rest of a second is for the shell. */
+/** So long a run may take to stop by itself. It leaves some of a second for the shell. */
 const patienceMs = 900;
 
 export interface Interrupt {
@@ -17,8 +17,8 @@ export interface Interrupt {
 }
 
 /**
- * Takes the process's signals until `release`, but for those that somebody has taken before. A second one, and a run that
- * does not end, meet the system's own handling.
+ * Handles the process's signals until `release`, except those that already have a handler. A second signal, or a run that does not
+ * end, is left to the system's own handling.
  */
 export function onInterrupt(): Interrupt {
   const controller = new AbortController();
@@ -28,7 +28,7 @@ export function onInterrupt(): Interrupt {
     release();
     received = name;
     controller.abort(new StillmotionError("aborted", `stopped by ${name}`));
-    // A terminal that goes says so more than once, by the shell and by the system: that is nobody's impatience.
+    // A terminal that goes sends SIGHUP more than once, through the shell and from the system. That is nobody's impatience.
     if (name === "SIGHUP") process.on(name, ignore);
     setTimeout(() => {
       process.off(name, ignore);

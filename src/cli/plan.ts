@@ -1,4 +1,4 @@
-/** What does `stillmotion plan` take, and what does it show? What `generate` would take with the same flags, before it does. */
+/** What does `stillmotion plan` take, and what does it show? What `generate` with the same flags would take. */
 import { Command, type OptionValues } from "commander";
 import { bytesText } from "../byte-sizes.ts";
 import type { Plan } from "../estimate/plan.ts";
@@ -31,7 +31,7 @@ export function planCommand(finish: (exitCode: number) => void): Command {
     .description("Estimates what generate would take with the same flags: memory and time of each stage, and disk.")
     .argument("<image...>", "JPEG, PNG, WebP, AVIF or GIF: a path or an http(s) URL")
     .option("-o, --output <file>", "where generate would write: only checked; may be given several times", collect)
-    .option("--clean", "what generate would do in the end: nothing is removed here")
+    .option("--clean", "accepted because generate has it; nothing is removed here")
     .option("--json", "print one JSON object")
     .option("-q, --quiet", "print no notes");
   return withRunFlags(command)
@@ -44,7 +44,7 @@ async function plan(images: string[], flags: OptionValues, finish: (exitCode: nu
   const { signal } = interrupt;
   const notes: string[] = [];
   try {
-    // Looking ahead is no reason to download anything.
+    // A plan is no reason to download anything.
     const request = runFromFlags(images, { ...flags, localFilesOnly: true }, { signal, onProgress: undefined });
     const opened = await openRun({
       ...request,
@@ -130,7 +130,7 @@ function lines(opened: OpenedRun, plan: Plan, disk: Disk, maxMemory: string | un
   ];
 }
 
-/** A seed that nobody gave says nothing of a plan. */
+/** The settings as words. A seed that nobody gave is left out, because it says nothing of the plan. */
 function settingWords(settings: Settings): string[] {
   const { seed: _, ...shown } = settings;
   return flagsOfSettings(shown);
@@ -146,7 +146,7 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Words on lines of at most so many characters, those after the first indented. */
+/** The words on lines of at most `width` characters, all but the first indented. */
 function wrapped(words: readonly string[], width: number): string[] {
   const result: string[] = [];
   for (const word of words) {

@@ -1,4 +1,4 @@
-/** What does one call of the command do? Finds the command, runs it, and turns whatever happens into an exit code. */
+/** What does one call of the command do? It finds the subcommand, runs it, and turns whatever happens into an exit code. */
 import { Command, CommanderError } from "commander";
 import { doctorCommand } from "./doctor/doctor.ts";
 import { errorFields, errorText, exitCodeOf, exitCodes } from "./errors.ts";
@@ -49,7 +49,7 @@ function lossText({ message }: Error): string {
   return `what belongs on stdout could not be written there (${reason}); files that the command made are there all the same`;
 }
 
-/** @param finish takes the exit code of a command that ends without throwing */
+/** @param finish is called with the exit code of a command that ends without throwing */
 function createProgram(finish: (exitCode: number) => void): Command {
   const program = new Command("stillmotion")
     .description("Turns a still image into a short video with Stable Video Diffusion.")

@@ -9,8 +9,8 @@ import { integerToJson } from "../json/json-integers.ts";
 export type Output = NodeJS.WriteStream;
 
 /**
- * No line about a run is worth the run: a terminal that has gone, a full disk or a reader that has gone away ends nothing.
- * Only results are missed in the end, see {@link lostResult}.
+ * No line about a run is worth the run, so a terminal that has gone, a full disk or a reader that has gone away does not end it.
+ * Only a lost result is reported in the end, see {@link lostResult}.
  */
 export function surviveFailedWrites(): void {
   for (const [descriptor, output] of [
@@ -26,13 +26,13 @@ export function surviveFailedWrites(): void {
   });
 }
 
-/** Node 22.12 sets its terminals back as it ends, and crashes where one has gone. */
+/** Opens /dev/null in place of a terminal that has gone: Node 22.12 resets its terminals as it ends, and would crash. */
 function replaceByNothing(descriptor: number): void {
   closeSync(descriptor);
   openSync(devNull, "r+"); // takes the lowest number that is free
 }
 
-/** For files: Node writes what fits of a chunk and reports no error. A line after one that did not fit starts anew. */
+/** Writes chunks to a file whole: Node writes what fits and reports no error. A line after one that did not fit starts a new line. */
 function writeFilesWhole(output: Output, descriptor: number): void {
   let isTorn = false;
   output._write = (chunk: Buffer, _, done) => {
@@ -49,7 +49,7 @@ function writeFilesWhole(output: Output, descriptor: number): void {
   };
 }
 
-/** The last write of a result, which ends after all before it. */
+/** The last write of a result. It ends after all that came before. */
 let lastResult: Promise<void> = Promise.resolve();
 let firstLoss: NodeJS.ErrnoException | undefined;
 
@@ -67,7 +67,7 @@ function writeResult(text: string): void {
   });
 }
 
-/** @returns the error that it ended with */
+/** @returns the error, if the write failed */
 function write(output: Output, text: string): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     try {
@@ -92,7 +92,7 @@ export function printLine(output: Output, text: string): void {
 
 const eraseLine = "\r\x1b[K";
 
-/** Draws the line that the cursor is on anew, what is filled of a bar in colour; see {@link canRedraw}. */
+/** Draws the line with the cursor again, the filled part of a bar in colour; see {@link canRedraw}. */
 export function redrawLine(output: Output, text = ""): void {
   void write(output, eraseLine + text.replace(/█+/, (filled) => styled(output, "cyan", filled)));
 }
@@ -111,7 +111,7 @@ function jsonLine(value: Readonly<Record<string, unknown>>): string {
   return `${JSON.stringify(value, (_, each) => (typeof each === "bigint" ? integerToJson(each) : each))}\n`;
 }
 
-/** Help and the like, as they are. */
+/** Writes help and the like, as it is. */
 export function printText(text: string): void {
   writeResult(text);
 }

@@ -42,10 +42,11 @@ export interface Session {
   release(): Promise<void>;
 }
 
-interface RunOptions {
+/** What {@link Session.run} may be told. */
+export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Tensors in a workspace that outputs of these names are written to. They are among the results. */
-  readonly outputs?: Readonly<Record<string, Tensor>>;
+  readonly outputs?: Readonly<Record<string, Tensor>> | undefined;
 }
 
 /**
@@ -65,12 +66,14 @@ export interface Workspace {
 }
 
 export interface WorkspaceSize {
+  /** For the tensors that lie in the workspace. */
   readonly tensorBytes: number;
   /** What one run takes, where runs shall share it; 0 where each shall take its own and give it back. */
   readonly runBytes: number;
 }
 
-interface LoadOptions {
+/** What {@link Engine.load} may be told. */
+export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly workspace?: Workspace | undefined;
 }
@@ -91,7 +94,7 @@ export interface MemoryPool {
 }
 
 /** One object twice where the device has no memory of its own. */
-interface EngineMemory {
+export interface EngineMemory {
   /** For what JavaScript holds: pictures, latents, frames. */
   readonly host: MemoryPool;
   /** For weights, and for what graphs hold while they run. */

@@ -21,13 +21,13 @@ import { elementCount, floatTensor } from "../tensor.ts";
 export interface Speeds {
   readonly multiplicationsPerSecond: Readonly<Record<KindOfWork, number>>;
   readonly movedBytesPerSecond: number;
-  /** What it takes more to move bytes to pages that come from the system. */
+  /** Writing to pages that come from the system takes so much longer: to be added to the time of moving the bytes. */
   readonly freshBytesPerSecond: number;
   /** To scratches and back, where they are files. */
   readonly scratchBytesPerSecond: number;
 }
 
-/** Of no machine in particular, for what is not measured because no network needs it, or cannot be. */
+/** Speeds of no machine in particular, for what is not measured because no network needs it, or because it cannot be. */
 const usualSpeeds: Omit<Speeds, "movedBytesPerSecond"> = {
   multiplicationsPerSecond: { product: 80e9, convolution: 80e9, attention: 80e9, int8Product: 300e9 },
   freshBytesPerSecond: 1.5e9,

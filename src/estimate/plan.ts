@@ -24,7 +24,7 @@ export interface StagePlan {
 }
 
 /** What will be held of one pool of memory at most, and what may be. */
-interface PoolPlan {
+export interface PoolPlan {
   readonly peakBytes: number;
   readonly availableBytes: number;
 }
@@ -47,6 +47,7 @@ export interface Plan {
   readonly seconds: number;
   /** The most that decoding sets aside at a time, in memory where it is little, else in the scratch folder. */
   readonly scratchBytes: number;
+  /** How many clips the call makes. */
   readonly clips: number;
   /** Runs of the UNet for all clips and halves of guidance; the shallow ones are DeepCache's. */
   readonly unetRuns: { readonly whole: number; readonly shallow: number };

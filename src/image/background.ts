@@ -1,4 +1,4 @@
-/** What is seen through a transparent picture? A colour behind it, or where nothing is wanted what its pixels hide. */
+/** What is seen through a transparent picture? A colour behind it, or, without one, the colours that its pixels hide. */
 import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { divideBy255 } from "./stored-pixels.ts";
 
@@ -15,10 +15,10 @@ const names: Readonly<Record<string, string>> = {
   blue: "#0000ff",
 };
 
-/** What alpha is put over when it is put over nothing: it is dropped. */
+/** The word for no background: alpha is dropped. */
 export const noBackground = "none";
 
-/** What a background may be, in words. */
+/** The accepted values, for help and messages. */
 export const backgroundWords = `#rrggbb, #rgb, ${Object.keys(names).join(", ")} or ${noBackground}`;
 
 /**
@@ -45,7 +45,7 @@ export function parseBackground(text: string): Rgb | undefined {
  *
  * @param data (pixels, 3); changed in place
  * @param alpha (pixels)
- * @returns whether a pixel changed: whether the picture without its alpha would have been another one
+ * @returns whether a pixel changed, so that the picture is not the one with its alpha dropped
  * @source Pillow 13 libImaging/AlphaComposite.c
  */
 export function putOver([red, green, blue]: Rgb, data: Uint8Array, alpha: Uint8Array): boolean {

@@ -11,7 +11,7 @@ export interface Canvas {
   readonly around: readonly [number, number, number, number];
 }
 
-/** The canvas with the frame on it. The frame stands in the place of what is there, transparency included. */
+/** The canvas with the frame on it. The frame replaces what is there, also where it is transparent. */
 export function putOnCanvas(frame: StoredPixels, { width, height, left, top, around }: Canvas): StoredPixels {
   const [red, green, blue, opacity] = around;
   const data = new Uint8Array(width * height * 3); // (height, width, 3)

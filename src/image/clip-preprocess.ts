@@ -17,7 +17,8 @@ export interface ClipPreprocessOptions {
  * The input of the CLIP image encoder: a Gaussian blur against aliasing, bicubic interpolation with aligned corners (the
  * aspect ratio is not kept), then (value - mean) / std.
  *
- * The reference maps [0, 1] to [-1, 1] before scaling and back after; scaling is linear, so it is left out.
+ * The reference maps [0, 1] to [-1, 1] before it scales, and back afterwards. Scaling is linear, so this has no effect and is
+ * left out.
  *
  * @returns float32, (1, 3, size, size), within 1e-5 of the reference
  * @source diffusers 0.42.1 pipeline_stable_video_diffusion.py `_encode_image`, `_resize_with_antialiasing`

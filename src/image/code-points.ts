@@ -25,8 +25,8 @@ const primariesByCode: Readonly<Record<number, readonly [string, Primaries]>> = 
 };
 
 /**
- * ITU-T H.273, table 3. The curves of cameras (1, 6, 14, 15 and the like) are taken as that of sRGB: pictures with them are
- * looked at on displays of that curve, and programs write 1 where nobody thought of it.
+ * ITU-T H.273, table 3. The curves of cameras (1, 6, 14, 15 and the like) are taken as that of sRGB: such pictures are looked at on
+ * displays with that curve, and programs write 1 where nobody chose a curve.
  */
 const curvesByCode: Readonly<Record<number, RgbSpace["curve"]>> = {
   ...Object.fromEntries([1, 2, 6, 7, 11, 12, 13, 14, 15].map((code) => [code, "srgb" as const])),
@@ -43,7 +43,7 @@ export interface CodePoints {
   readonly transfer: number;
 }
 
-/** Undefined where they say nothing. */
+/** Undefined where the code points say nothing. */
 export function colorTagOf({ primaries, transfer }: CodePoints): ColorTag | undefined {
   if (primaries === 2 && transfer === 2) return undefined;
   const curve = curvesByCode[transfer];

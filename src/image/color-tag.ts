@@ -31,7 +31,7 @@ function profileTag(icc: Uint8Array): ColorTag {
 
 type Chunks = ReadonlyMap<string, Uint8Array>;
 
-/** The profile is read here: libpng drops what it finds fault with, such as one for RGB in a grey picture. */
+/** The profile is read here, because libpng drops those that it finds fault with, such as one for RGB in a grey picture. */
 async function pngTag(chunks: Chunks): Promise<ColorTag | undefined> {
   const profile = chunks.get("iCCP");
   if (chunks.has("cICP")) return pngCodePoints(chunks.get("cICP")!);
@@ -40,7 +40,7 @@ async function pngTag(chunks: Chunks): Promise<ColorTag | undefined> {
   return icc ? profileTag(icc) : damagedProfile;
 }
 
-/** Undefined for what is damaged, or unreasonably large. */
+/** Undefined where the data are damaged or unreasonably large. */
 async function inflated(zlib: Uint8Array): Promise<Uint8Array | undefined> {
   const largestBytes = 16e6;
   const pieces: Uint8Array[] = [];
@@ -100,7 +100,7 @@ function hasProfileSegment(jpeg: Uint8Array): boolean {
   return false;
 }
 
-/** 1 / 2.2, which the specification wants beside `sRGB` for programs that do not know that chunk. */
+/** True for 1 / 2.2, which the specification asks for beside `sRGB`, for programs that do not know that chunk. */
 function isSrgbGamma(gamma: number): boolean {
   return Math.abs(gamma - 45455) <= 500;
 }
@@ -122,7 +122,7 @@ function avifTag(file: Uint8Array): ColorTag | undefined {
   return undefined;
 }
 
-/** Numbers of the properties that the primary item has, from 1 up. */
+/** The numbers, from 1 up, of the properties that the primary item has. */
 function primaryProperties(file: Uint8Array): readonly number[] {
   const [primary] = boxesAt(file, "meta/pitm");
   const [association] = boxesAt(file, "meta/iprp/ipma");

@@ -5,14 +5,19 @@ import type { Box } from "./resize.ts";
 import { resizeImage } from "./resize.ts";
 import type { ResizeFilter } from "./resize-filters.ts";
 
-/**
- * - `stretch`: scaled to the size as it is, as the reference pipeline does
- * - `crop`: the largest centred part with the target's shape is scaled
- * - `pad`: scaled as a whole, centred on black
- */
 export const fits = ["stretch", "crop", "pad"] as const;
+
+/**
+ * How a picture of another shape fills a size.
+ *
+ * - `stretch`: it is scaled as it is, as the reference pipeline does
+ * - `crop`: its largest centred part with the size's shape is scaled
+ * - `pad`: it is scaled as a whole, centred on black
+ * @useDeclaredType
+ */
 export type Fit = (typeof fits)[number];
 
+/** Options of {@link fitImage}. */
 export interface FitOptions {
   /** Pixels, at least 1. */
   readonly width: number;
@@ -43,7 +48,7 @@ export function fitImage(image: Image, { width, height, fit, filter = "lanczos" 
   return resizeImage(image, { width, height, filter, box });
 }
 
-/** By how much the shapes differ: 0 for the same aspect ratio, 0.01 when one is 1 % wider than the other. */
+/** How far the shapes differ: 0 for the same aspect ratio, 0.01 when one is 1 % wider than the other. */
 export function aspectDifference(
   image: Pick<Image, "width" | "height">,
   target: Pick<Image, "width" | "height">,

@@ -1,7 +1,7 @@
 /** What is the still picture in a GIF? Its first frame as a GIF of its own, and its place on the canvas. */
 import type { Canvas } from "./canvas.ts";
 
-/** A GIF's first frame in GIFs of one whole frame each. */
+/** A GIF's first frame, as GIFs of one frame that fills them. */
 export interface GifFrame {
   /** The frame without transparency: transparent pixels have their palette colour. */
   readonly bytes: Uint8Array;
@@ -16,8 +16,8 @@ const imageSeparator = 0x2c;
 const trailer = 0x3b;
 
 /**
- * The first frame, so that later ones cost nothing and cannot do harm. As in Pillow, a frame that is larger than the canvas
- * widens it, and a smaller one lies on the colour that its transparent index stands for, or its palette's first.
+ * Cuts out the first frame, so that later ones cost nothing and can do no harm. As in Pillow, a frame that is larger than the
+ * canvas widens it. Around a smaller one lies the colour of its transparent index, or else the first colour of its palette.
  *
  * @throws Error when the file ends before the frame's pixels, or holds none
  * @source GIF89a specification, sections 17 to 27; Pillow 13 GifImagePlugin.py `_seek`, `load_prepare`
@@ -77,7 +77,7 @@ interface Frame {
   readonly height: number;
   readonly isInterlaced: boolean;
   readonly colors: (index: number) => Rgb;
-  /** From the LZW code's size on; what follows the frame is left out. */
+  /** The frame's data, from the LZW code's size on. */
   readonly pixels: Uint8Array;
 }
 
@@ -93,7 +93,7 @@ function frameFile({ width, height, isInterlaced, colors, pixels }: Frame): Uint
   const still = new Uint8Array(start.length + Math.min(end, pixels.length) + (isWhole ? 1 : 0));
   still.set(start);
   still.set(pixels.subarray(0, end), start.length);
-  if (isWhole) still[still.length - 1] = trailer; // Of pixels that end early the decoder says so.
+  if (isWhole) still[still.length - 1] = trailer; // if pixels end early, the decoder reports it
   return still;
 }
 

@@ -1,19 +1,19 @@
 /** What does an ICC profile say of itself? For which values it is, and its name. */
 import type { ColorModel } from "./stored-pixels.ts";
 
-/** A colour space with its name for people, as an ICC profile or with what stands against it, which ends a sentence. */
+/** A colour space with its name for people: as an ICC profile, or with the reason why it has none, which ends a sentence. */
 export type ColorTag =
   | { readonly name: string; readonly icc: Uint8Array }
   | { readonly name: string; readonly problem: string };
 
 const models: Readonly<Record<string, ColorModel>> = { GRAY: "grey", "RGB ": "rgb", CMYK: "cmyk" };
 
-/** Undefined for a profile of other values, or what is no profile. */
+/** The values that the profile is for; undefined for values of another kind, and for bytes that are no profile. */
 export function profileModel(icc: Uint8Array): ColorModel | undefined {
   return latin1(icc, 36, 4) === "acsp" ? models[latin1(icc, 16, 4)] : undefined;
 }
 
-/** True for a profile that leads through tables: what it does to colours is not told by its primaries. */
+/** True for a profile that leads through tables, so that its primaries do not tell what it does to colours. */
 export function hasTables(icc: Uint8Array): boolean {
   return findTag(icc, "A2B0") !== undefined;
 }
@@ -31,7 +31,7 @@ export function profileName(icc: Uint8Array): string | undefined {
   return name.length > 60 ? `${name.slice(0, 57)}...` : name;
 }
 
-/** Of several languages the first: UTF-16, the high byte first. */
+/** The first of the languages, in UTF-16 with the high byte first. */
 function firstText(mluc: Uint8Array): string {
   const text = mluc.subarray(lengthAt(mluc, 24)).subarray(0, lengthAt(mluc, 20));
   return new TextDecoder("utf-16be").decode(text);

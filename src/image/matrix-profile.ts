@@ -62,7 +62,7 @@ function rgbToXyz(red: Chromaticity, green: Chromaticity, blue: Chromaticity, wh
   return primaries.map(([x, y, z]) => [x * r, y * g, z * b] as const) as unknown as Matrix;
 }
 
-/** As seen by an eye that is used to D50: the Bradford transform. */
+/** The colours as an eye that is used to D50 sees them: the Bradford transform. */
 function toD50(columns: Matrix, white: Chromaticity): Matrix {
   const bradford: Matrix = [
     [0.8951, 0.2664, -0.1614],
@@ -75,7 +75,7 @@ function toD50(columns: Matrix, white: Chromaticity): Matrix {
   return transposed([adapt(columnOf(columns, 0)), adapt(columnOf(columns, 1)), adapt(columnOf(columns, 2))]);
 }
 
-/** With Y = 1. */
+/** XYZ of a chromaticity, with Y = 1. */
 function xyzOf([x, y]: Chromaticity): Vector {
   return [x / y, 1, (1 - x - y) / y];
 }
@@ -111,7 +111,7 @@ function xyzTag(xyz: Vector): Uint8Array {
   return tag;
 }
 
-/** The curve of sRGB has five parameters (g, a, b, c, d), a power has one. */
+/** A parametric curve. That of sRGB has five parameters (g, a, b, c, d), a power has one. */
 function curveTag(curve: RgbSpace["curve"]): Uint8Array {
   const parameters = curve === "srgb" ? [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045] : [curve];
   const tag = new Uint8Array(12 + 4 * parameters.length);
@@ -121,7 +121,7 @@ function curveTag(curve: RgbSpace["curve"]): Uint8Array {
   return tag;
 }
 
-/** 32 bits a number, 16 of them behind the point. */
+/** Numbers of 32 bits, of which 16 are behind the point. */
 function s15Fixed16(values: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(values.length * 4);
   const view = new DataView(bytes.buffer);

@@ -5,7 +5,7 @@ export interface PngChunk {
   readonly data: Uint8Array;
 }
 
-/** Ends before the first IDAT, and where the file does. */
+/** The chunks in their order, up to the first IDAT or the end of the file. */
 export function* pngChunks(bytes: Uint8Array): Generator<PngChunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 8;

@@ -1,4 +1,4 @@
-/** How does libvips learn the profile of values that are decoded already? From a TIFF around them, made in memory. */
+/** How does libvips learn the profile of values that are decoded already? From a TIFF that is written around them, in memory. */
 
 export interface ProfiledPixels {
   readonly width: number;

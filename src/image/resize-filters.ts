@@ -1,7 +1,11 @@
 /** Which weights do Pillow's resampling filters give to the pixels around a point? */
 
-/** Names as in Pillow's `Image.Resampling`. */
 export const resizeFilters = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] as const;
+
+/**
+ * The filters of Pillow's `Image.Resampling`, by their names there.
+ * @useDeclaredType
+ */
 export type ResizeFilter = (typeof resizeFilters)[number];
 
 interface Kernel {

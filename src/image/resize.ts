@@ -5,7 +5,10 @@ import { checkImage } from "./image.ts";
 import type { ResizeFilter } from "./resize-filters.ts";
 import { kernels, resizeFilters } from "./resize-filters.ts";
 
-/** A rectangle in source pixels; edges may lie between pixels. */
+/**
+ * A rectangle in pixels of the source, from its upper left corner, the right and lower edge excluded. Edges may lie between
+ * pixels.
+ */
 export interface Box {
   readonly left: number;
   readonly top: number;
@@ -13,6 +16,7 @@ export interface Box {
   readonly bottom: number;
 }
 
+/** Options of {@link resizeImage}. */
 export interface ResizeOptions {
   /** Pixels, at least 1. */
   readonly width: number;
@@ -49,7 +53,7 @@ export function resizeImage(image: Image, options: ResizeOptions): Image {
   if (!needsRows) return { width, height, data: resampleColumns(image.data, image.width, 0, height, columns) };
   if (!needsColumns) return { width, height, data: resampleRows(image.data, width * 3, 0, rows) };
 
-  // Rounding to bytes in between makes the order visible. This is Pillow 13's rule; Pillow 12 has columns first always.
+  // Values are rounded to bytes in between, so the order shows. This is Pillow 13's rule; Pillow 12 always resizes widths first.
   if (height < image.height && image.height - height > 2 * (image.width - width)) {
     const flat = resampleRows(image.data, image.width * 3, 0, rows); // (height, image.width, 3)
     return { width, height, data: resampleColumns(flat, image.width, 0, height, columns) };
@@ -70,7 +74,7 @@ interface Resampling {
   readonly stride: number;
 }
 
-// 8 bits for the value, 2 for the overshoot of negative weights.
+// A sum needs 8 bits for the value, and 2 for the overshoot that negative weights cause.
 const weightBits = 32 - 8 - 2;
 const half = 1 << (weightBits - 1);
 
@@ -176,7 +180,7 @@ function resizeNearest(image: Image, width: number, height: number, box: Box): I
   return { width, height, data };
 }
 
-/** The source position of each output position, summed step by step: multiplying would round elsewhere. */
+/** The source position of each output position, summed step by step as Pillow does: products would round differently. */
 function nearestPositions(from: number, to: number, length: number): Int32Array {
   const step = Math.fround(to - from) / length;
   let position = from + step * 0.5;

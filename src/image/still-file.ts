@@ -1,4 +1,4 @@
-/** Which file shows the one still in a picture file? Often the file itself, else its only or first frame and its place. */
+/** Which file shows the one still in a picture file? Often the file itself, else its only or first frame, with its place on a canvas. */
 import type { Canvas } from "./canvas.ts";
 import { gifFirstFrame } from "./gif-first-frame.ts";
 import { boxesAt } from "./iso-boxes.ts";
@@ -27,7 +27,7 @@ export function stillFile(format: ImageFormat, file: Uint8Array): StillFile {
 }
 
 function alphaOf(format: ImageFormat, file: Uint8Array): StillFile["alpha"] {
-  // A reference from the colours to their alpha: ISO/IEC 23008-12, section 6.6.2.1.
+  // `prem` refers from the colours to their alpha: ISO/IEC 23008-12, section 6.6.2.1.
   if (format === "avif" && boxesAt(file, "meta/iref/prem").length > 0) return "premultiplied";
   if (format === "webp" && isAnimatedWebp(file) && (file[20]! & alphaFlag) === 0) return "ignored";
   return "straight";
@@ -44,7 +44,7 @@ export function countFrames(format: ImageFormat, bytes: Uint8Array): number {
   return 1;
 }
 
-/** Says a flag of the extended header; libwebp looks at nothing else. */
+/** As a flag of the extended header says; libwebp looks at nothing else. */
 function isAnimatedWebp(file: Uint8Array): boolean {
   return latin1(file.subarray(12, 16)) === "VP8X" && (file[20]! & animationFlag) !== 0;
 }
@@ -52,7 +52,7 @@ function isAnimatedWebp(file: Uint8Array): boolean {
 const animationFlag = 0x02;
 const alphaFlag = 0x10;
 
-/** The chunks `ANMF` of the RIFF container. */
+/** The number of `ANMF` chunks in the RIFF container. */
 function countWebpFrames(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let frames = 0;
@@ -64,7 +64,7 @@ function countWebpFrames(bytes: Uint8Array): number {
   return frames;
 }
 
-/** As the `acTL` chunk of an animated PNG says; 1 without one. */
+/** The number that the `acTL` chunk of an animated PNG says; 1 without one. */
 function animationControlFrames(bytes: Uint8Array): number {
   for (const { name, data } of pngChunks(bytes)) {
     if (name === "acTL" && data.length >= 4) return new DataView(data.buffer, data.byteOffset).getUint32(0);
@@ -72,12 +72,12 @@ function animationControlFrames(bytes: Uint8Array): number {
   return 1;
 }
 
-/** An AVIF whose major brand says that its tracks are what to show, not its primary item. */
+/** True for an AVIF whose major brand says that its tracks are to be shown, not its primary item. */
 function isSequence(format: ImageFormat, bytes: Uint8Array): boolean {
   return format === "avif" && latin1(bytes.subarray(8, 12)) === "avis";
 }
 
-/** Of its longest track: alpha has one of its own. Without tracks nothing says that it is one picture. */
+/** The length of the longest track, since alpha has a track of its own. Without tracks nothing says that it is one picture. */
 function sequenceLength(bytes: Uint8Array): number {
   const lengths = boxesAt(bytes, "moov/trak/mdia/minf/stbl/stsz")
     .filter((sizes) => sizes.length >= 12)

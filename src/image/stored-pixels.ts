@@ -4,7 +4,7 @@ export interface StoredPixels {
   readonly width: number;
   readonly height: number;
   readonly model: ColorModel;
-  /** RGB, (height, width, 3), where grey is thrice the same; or ink, 0 for none, (height, width, 4). */
+  /** RGB, (height, width, 3), in which grey has three equal values; or ink, with 0 for none, (height, width, 4). */
   readonly data: Uint8Array;
   /** 255 where the picture is opaque, (height, width); undefined where all of it is. */
   readonly alpha: Uint8Array | undefined;
@@ -25,7 +25,7 @@ export function withoutAlpha(rgba: Uint8Array): { data: Uint8Array; alpha: Uint8
   return { data, alpha };
 }
 
-/** Colours that were multiplied with their alpha as they were before, as libavif's `avifRGBImageUnpremultiplyAlpha`. */
+/** Divides colours that are stored multiplied by their alpha, as libavif's `avifRGBImageUnpremultiplyAlpha` does. */
 export function unpremultiplied({ data, alpha, ...rest }: StoredPixels): StoredPixels {
   if (!alpha) return { data, alpha, ...rest };
   const whole = data.map((value, i) => {
@@ -42,7 +42,7 @@ export function firstChannel(rgb: Uint8Array): Uint8Array {
   return first;
 }
 
-/** Ink to light by Pillow's libImaging/Convert.c `cmyk2rgb`, without a colour profile. (pixels, 4) to (pixels, 3). */
+/** Ink to light, without a colour profile, by Pillow's libImaging/Convert.c `cmyk2rgb`: (pixels, 4) to (pixels, 3). */
 export function lightOfInk(cmyk: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((cmyk.length / 4) * 3);
   for (let from = 0, to = 0; from < cmyk.length; from += 4) {
@@ -54,7 +54,7 @@ export function lightOfInk(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** A product of two bytes as a byte again, rounded as Pillow's `MULDIV255`. */
+/** A product of two bytes brought back to a byte, rounded as by Pillow's `MULDIV255`. */
 export function divideBy255(product: number): number {
   const raised = product + 128;
   return (raised + (raised >> 8)) >> 8;

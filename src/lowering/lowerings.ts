@@ -1,15 +1,20 @@
 /** Which ways of writing the networks has a device? One for each arithmetic and each format of the UNet's weights. */
 import type { CreateLowering } from "./lowering.ts";
 
-/** Arithmetics of the UNet that a device may have. */
 export const dtypes = ["fp32", "int8"] as const;
+
+/**
+ * An arithmetic of the UNet that a device may have.
+ * @useDeclaredType
+ */
 export type Dtype = (typeof dtypes)[number];
 
+export const weightStorages = ["fp32", "stored", "int8"] as const;
 /**
  * What the UNet's weights are in memory, whatever the arithmetic: `fp32`; `stored`, as they lie in their file; or `int8`, with a
  * scale for each output. The last two are brought to fp32 each time that they are used, unless products multiply bytes.
+ * @useDeclaredType
  */
-export const weightStorages = ["fp32", "stored", "int8"] as const;
 export type WeightStorage = (typeof weightStorages)[number];
 
 /** How a UNet is computed. */
@@ -21,7 +26,7 @@ export interface UnetChoice {
 export interface UnetLowering extends UnetChoice {
   readonly create: CreateLowering;
   /** In place of `create` for a UNet that is so small that its sessions optimise it. */
-  readonly createSmall?: CreateLowering;
+  readonly createSmall?: CreateLowering | undefined;
 }
 
 /** What one device has. */

@@ -71,7 +71,7 @@ export function clipVision(config: ClipVisionConfig): Network {
   };
 }
 
-/** The class token and one token a patch, with their positions: (1, 1 + patches, channels). */
+/** The class token, then one token for each patch, with their positions added: (1, 1 + patches, channels). */
 export function clipEmbeddings(w: Weights, pixels: Value, config: ClipVisionConfig): Value {
   const { add, concat, parameter, reshape } = pixels.lowering;
   const { hiddenSize, patchSize } = config;

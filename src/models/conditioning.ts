@@ -1,6 +1,7 @@
 /**
- * What of the UNet is the same in every evaluation of a clip, and how is it computed once? The rows of its cross-attention, to
- * the one token of the image embedding, and of its frames' numbers, as one tensor that the evaluations read.
+ * Which results of the UNet's layers are the same in every evaluation of a clip, and how are they computed once? Those of its
+ * cross-attention to the one token of the image embedding, and of the embedding of the frames' numbers. They are rows of one
+ * tensor, which the evaluations read.
  */
 import { StillmotionError } from "../errors.ts";
 import type { Lowering } from "../lowering/lowering.ts";
@@ -51,14 +52,14 @@ export function inputConditioning(lowering: Lowering, config: ConditionedLevels,
   };
 }
 
-/** The tensors of a UNet that {@link conditioning} reads, or the others, which its evaluations read. */
+/** The tensors of a UNet that {@link conditioning} reads, or all others, which the evaluations read. */
 export function unetPart(unet: Component, part: "conditioning" | "evaluation"): Component {
   const isConditioning = (name: string) => /\.(attn2|time_pos_embed)\./.test(name);
   const isOfPart = (name: string) => isConditioning(name) === (part === "conditioning");
   return { ...unet, tensors: new Map([...unet.tensors].filter(([name]) => isOfPart(name))) };
 }
 
-/** The layers that give rows, with their paths in the UNet, in the order in which their rows lie. */
+/** The layers that give rows, by their paths in the UNet and in the order in which their rows lie. */
 function* layersOf({ downLevels, midLevel, upLevels }: ConditionedLevels, frames: number): Generator<ConditioningRows> {
   for (const [index, level] of downLevels.entries()) yield* layersOfBlock(`down_blocks.${index}`, level, frames);
   yield* layersOfBlock("mid_block", midLevel, frames);

@@ -5,7 +5,7 @@ import { StillmotionError } from "../errors.ts";
 /** A whole number of at least one. */
 export const count = z.int().min(1);
 
-/** How many layers follow each other: what nobody has is refused before a graph of it is written. */
+/** How many layers follow each other. A number that no network has is refused before a graph of that size is written. */
 export const layerCount = count.max(256);
 
 /** The widths of a network's levels; each halves the picture. */
@@ -26,7 +26,7 @@ export function parseConfig<Schema extends z.ZodType>(
   throw new StillmotionError("invalid-checkpoint", `${where}/config.json: ${problems.join("; ")}`);
 }
 
-/** A value for every level, from one for all or a list of one each. */
+/** The value of each level, from one for all levels or a list with one for each. */
 export function perLevel<T>(where: string, key: string, value: T | readonly T[], levels: number): T[] {
   if (!Array.isArray(value)) return Array.from({ length: levels }, () => value as T);
   if (value.length !== levels) {

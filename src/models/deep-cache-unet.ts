@@ -1,6 +1,6 @@
 /**
- * Which two graphs does DeepCache run? The whole UNet, which hands over what its deep levels give to the outermost one, and
- * that level alone.
+ * Which two graphs does DeepCache run? The whole UNet, which also hands over what its deep levels give to the outermost level, and
+ * the outermost level alone, which takes that from an earlier evaluation.
  *
  * Ma et al. 2023 (arXiv 2312.00858), section 3.2, with the branch at the outermost up block: everything at the size of the
  * latents is computed anew.
@@ -20,8 +20,8 @@ export function unetWithDeepFeature(config: UnetConfig, evaluation: UnetEvaluati
 }
 
 /**
- * As `unet`, with `deep_feature` as one more input, of an evaluation not long before. Given that of the same evaluation, it
- * gives the same sample. Its weights are those of {@link shallowPart}.
+ * As `unet`, with one more input: the `deep_feature` of an evaluation not long before. With that of the same evaluation it gives
+ * the same sample. Its weights are those of {@link shallowPart}.
  */
 export function shallowUnet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   return (w, lowering) => {

@@ -20,7 +20,7 @@ export interface WrittenNetwork {
 /**
  * Writes the graph of a network over the weights of a component. Every tensor of the component must have its place in it.
  *
- * @param finish gets the graph when it is written to its end
+ * @param finish is called with the graph once all of it is written
  */
 export function writeNetwork(
   name: string,
@@ -40,7 +40,7 @@ export function writeNetwork(
 /** A part of a network, ready for an engine. */
 export type WrittenSegment = WrittenNetwork & Segment;
 
-/** The same as parts that run on a few frames at a time, in their order; see {@link segmentsOf}. */
+/** The same network as parts that run on a few frames at a time, in the order in which they run; see {@link segmentsOf}. */
 export function writeSegments(
   name: string,
   component: Component,
@@ -69,8 +69,8 @@ function modelOf(graph: Graph, { weightsFolder }: Component): Model {
 }
 
 /**
- * What keeps a component's tensors from being those of a network: all of it, where {@link writeNetwork} stops at the
- * first. Empty for a sound component.
+ * Everything that keeps a component's tensors from being those of the network, where {@link writeNetwork} stops at the first
+ * problem. Empty for a sound component.
  */
 export function tensorProblems(component: Component, createLowering: CreateLowering, network: Network): string[] {
   const problems: string[] = [];

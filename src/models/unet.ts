@@ -48,7 +48,7 @@ export interface UnetConfig extends ConditionedLevels {
   readonly addedTimeIds: number;
   /** The clip length that the checkpoint was trained on. */
   readonly numFrames: number;
-  /** Side of the square, in latent pixels, whose area it was trained on. */
+  /** Side, in latent pixels, of the square that has the area of the clips it was trained on. */
   readonly sampleSize: number;
   readonly blockOutChannels: readonly number[];
 }
@@ -141,7 +141,7 @@ export function unet(config: UnetConfig, evaluation: UnetEvaluation): Network {
   };
 }
 
-/** The inputs that all evaluations have, and the layers of the outermost level on the way down: its skip connections. */
+/** Reads the inputs of an evaluation and writes the layers of the outermost level on the way down, which give its skip connections. */
 export function outerDown(w: Weights, lowering: Lowering, config: UnetConfig, evaluation: UnetEvaluation) {
   const { frames, height, width, feedForwardPieces } = evaluation;
   const latents = lowering.inputPlanes("latents", [frames, height, width, config.outChannels]);
@@ -164,8 +164,8 @@ export function outerDown(w: Weights, lowering: Lowering, config: UnetConfig, ev
 }
 
 /**
- * All levels below the outermost: from its last skip connection to what enters its up block, (frames, height, width,
- * channels). Leaves `skips` as they were.
+ * All levels below the outermost one, from its last skip connection to what enters its up block: (frames, height, width,
+ * channels). It does not change `skips`.
  */
 export function deepPart(w: Weights, config: UnetConfig, conditioning: Conditioning, skips: Value[]): Value {
   let h = skips.at(-1)!;

@@ -38,7 +38,7 @@ export interface VaeConfig {
   readonly scalingFactor: number;
   /** The 1x1 convolutions after the encoder and, where each frame is decoded by itself, before the decoder. */
   readonly quantConvs: { readonly encoder: "there" | "left out"; readonly decoder: "there" | "left out" };
-  /** Pixels an edge of one latent pixel. */
+  /** Pixels along one edge of a latent pixel. */
   readonly scale: number;
 }
 
@@ -111,7 +111,7 @@ function posteriorMode(w: Weights, x: Value, { latentChannels: channels, quantCo
   return firstChannels(w.at("quant_conv"), conv2d(convOut, x, 2 * channels), channels, 1);
 }
 
-/** A square convolution to twice as many channels, of which the first half is computed. */
+/** The first half of the channels of a square convolution to twice as many. */
 function firstChannels(w: Weights, x: Value, channels: number, kernel: number): Value {
   const weight = w.tensor("weight", [2 * channels, x.shape[3]!, kernel, kernel]);
   const bias = w.tensor("bias", [2 * channels]);
@@ -149,7 +149,7 @@ function vaeTemporalDecoder(config: VaeConfig, size: DecoderSize): Network {
   };
 }
 
-/** See {@link vaeDecoder}. Each frame is a picture to it: the decoder of Stable Diffusion. */
+/** See {@link vaeDecoder}. It is the decoder of Stable Diffusion, to which each frame is a picture. */
 function vaeImageDecoder(config: VaeConfig, size: DecoderSize): Network {
   return (weights, lowering) => {
     const w = weights.at("decoder");
@@ -172,8 +172,8 @@ function vaeImageDecoder(config: VaeConfig, size: DecoderSize): Network {
 }
 
 /**
- * diffusers' `MidBlockTemporalDecoder`. It pairs ResNet blocks from the second on with its single attention, so one layer
- * never reaches the attention, and a third layer is never run, though the checkpoint holds their weights.
+ * diffusers' `MidBlockTemporalDecoder`. It pairs its ResNet blocks, from the second on, with its single attention. So with one
+ * layer the attention is never run, and with three the third block is not, though the checkpoint holds their weights.
  */
 export function decoderMidBlock(w: Weights, x: Value, layers: number): Value {
   const channels = x.shape[3]!;
@@ -186,7 +186,7 @@ export function decoderMidBlock(w: Weights, x: Value, layers: number): Value {
   return decoderResnet(w.at("resnets.1"), pixelAttention(w.at("attentions.0"), h), channels);
 }
 
-/** diffusers' `UpBlockTemporalDecoder`: one ResNet block more than the encoder has, then twice the size but for the last. */
+/** diffusers' `UpBlockTemporalDecoder`: one ResNet block more than the encoder has, then twice the size, except at the last level. */
 export function decoderUpBlock(w: Weights, x: Value, config: VaeConfig, index: number): Value {
   const channels = config.blockOutChannels.toReversed();
   let h = x;

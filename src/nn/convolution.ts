@@ -3,7 +3,7 @@ import type { Padding, Value } from "../lowering/lowering.ts";
 import type { Weights } from "../weights/view.ts";
 import type { Bias } from "./linear.ts";
 
-/** A square 2-D convolution of a feature map; "same" size by default. */
+/** A square 2-D convolution of a feature map, 3 x 3 and keeping the map's size by default. */
 export function conv2d(
   w: Weights,
   x: Value,
@@ -20,7 +20,7 @@ export function conv2d(
 
 /**
  * A (3, 1, 1) convolution: each pixel over the frames before, at and after it, zero padded at both ends.
- * A `gain` multiplies the result.
+ * A `gain`, one number, multiplies the result.
  */
 export function temporalConv(w: Weights, x: Value, outputs: number, gain?: Value): Value {
   const weight = w.tensor("weight", [outputs, x.shape.at(-1)!, 3, 1, 1]);

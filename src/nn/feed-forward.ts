@@ -8,10 +8,10 @@ import { linear, linearParts } from "./linear.ts";
 /**
  * (x W + b) * gelu(x V + c), projected back to the channels of x. The hidden layer is four times as wide.
  *
- * It acts on each token alone. So the tokens may go through it in `pieces`, one after the other, and of the hidden layer
- * and its gate no more is in memory than a piece needs.
+ * It acts on each token alone, so the tokens may go through it in pieces, one after the other. Then only one piece of the hidden
+ * layer and of its gate is in memory.
  *
- * @param pieces at least so many, of equal size: the next number that divides the tokens
+ * @param pieces how many at least; the next number that divides the tokens is taken, so that they are equal
  */
 export function feedForward(w: Weights, x: Value, pieces = 1): Value {
   const channels = x.shape.at(-1)!;

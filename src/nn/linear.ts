@@ -2,7 +2,7 @@
 import type { Value } from "../lowering/lowering.ts";
 import { rows, type Weights } from "../weights/view.ts";
 
-/** Whether a layer of the checkpoint has a bias. It is said by the network, never guessed from what a file holds. */
+/** Whether a layer has a bias. The network says so; it is never guessed from what a file holds. */
 export type Bias = "with bias" | "without bias";
 
 /** y = x W^T + b over the last axis. */
@@ -11,7 +11,7 @@ export function linear(w: Weights, x: Value, outputs: number, bias: Bias = "with
   return x.lowering.linear(x, weight, bias === "with bias" ? w.tensor("bias", [outputs]) : undefined);
 }
 
-/** The equal parts of a linear layer's outputs, each as a product of its own: rows of one stored weight. */
+/** A linear layer whose outputs come in equal parts, each a product of its own with some rows of the stored weight. */
 export function linearParts(w: Weights, x: Value, outputs: number, parts: number): Value[] {
   const weight = w.tensor("weight", [outputs * parts, x.shape.at(-1)!]);
   const bias = w.tensor("bias", [outputs * parts]);

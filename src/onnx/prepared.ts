@@ -24,13 +24,15 @@ export type NamedWeight = StoredWeight & { readonly name: string };
 /** A weight and the initializers that are made of it. */
 export type PreparedWeight = FloatWeight | Int8Weight;
 
-interface FloatWeight {
+/** A weight that is worked out as float32. */
+export interface FloatWeight {
   readonly kind: "float32";
   readonly source: StoredWeight;
   /** The initializer that gets the values, in the shape of the weight. */
   readonly values: string;
 }
 
+/** A weight that is worked out as int8, with a scale for each output. */
 export interface Int8Weight {
   /** Whether the values are a `matrix` (taps * inputs, outputs), the kernel's taps one after the other, or in the weight's own shape. */
   readonly kind: "int8 matrix" | "int8 rows";

@@ -5,7 +5,8 @@ import type { FloatTensor } from "../tensor.ts";
 import type { GenerateSettings } from "./generate-options.ts";
 import type { OutputType, PythonSpelling, Settings } from "./resolve-settings.ts";
 
-type Frames<Output extends OutputType> = Output extends "images"
+/** The frames of one clip, by what was asked for. */
+export type Frames<Output extends OutputType = "images"> = Output extends "images"
   ? Image[]
   : Output extends "floats"
     ? FloatTensor

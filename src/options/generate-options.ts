@@ -228,7 +228,12 @@ export const generateSchema = z
   })
   .partial();
 
-/** The options of one generation, all optional; see {@link generateDefaults} for what is taken instead. */
+/**
+ * The options of one generation, all optional; see {@link generateDefaults} for what is taken instead. Limits and meaning of
+ * each are in the table of docs/from-diffusers.md, and for programs in {@link generateJsonSchema}.
+ *
+ * @interface
+ */
 export type GenerateSettings = z.output<typeof generateSchema>;
 
 export type OptionName = keyof GenerateSettings;

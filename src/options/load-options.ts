@@ -9,8 +9,12 @@ import type { LoraSource } from "./loras.ts";
 import { show } from "./parse-settings.ts";
 import { type PresetName, presetNames } from "./presets.ts";
 
-/** `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls. */
 const offloads = ["model", "none"] as const;
+
+/**
+ * `model`: each network is in memory only while it runs. `none`: a network stays loaded between calls.
+ * @useDeclaredType
+ */
 export type Offload = (typeof offloads)[number];
 
 /** What holds where an option is left out; `auto` is what the device, or the checkpoint, does best. */

@@ -13,6 +13,7 @@ export type LoraSource = (
   | { readonly path: string }
   | {
       readonly bytes: Uint8Array;
+      /** For messages. */
       readonly name?: string | undefined;
       /**
        * What PEFT's `adapter_config.json` says, its text or the object: it holds the alpha, which is not among the bytes.

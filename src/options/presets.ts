@@ -5,12 +5,17 @@ import type { Checkpoint } from "../weights/types.ts";
 import type { GenerateSettings } from "./generate-options.ts";
 import { parseSettings } from "./parse-settings.ts";
 
-/** `official` settings are those a checkpoint was published with, `diffusers` those of the reference's call. */
 export const presetNames = ["official", "diffusers"] as const;
+
+/**
+ * `official` settings are those a checkpoint was published with, `diffusers` those of the reference's call.
+ * @useDeclaredType
+ */
 export type PresetName = (typeof presetNames)[number];
 
 /** The preset in force: its settings, and what it is called when it is told or stored. */
 export interface Preset {
+  /** Such as `official svd-xt` or `diffusers`. */
   readonly name: string;
   readonly settings: GenerateSettings;
 }

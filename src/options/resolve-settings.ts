@@ -13,6 +13,7 @@ type Optional = "guidanceInterval" | "sigmas" | "numInferenceSteps" | "sChurn" |
 /**
  * Every option in force. With a list of `sigmas`, the number of steps follows from them; without a `guidanceInterval` all
  * noise levels are guided.
+ * @interface
  */
 export type Settings = {
   readonly [Name in Exclude<OptionName, Optional | "latents">]: NonNullable<GenerateSettings[Name]>;
@@ -22,7 +23,10 @@ type SnakeCase<Name extends string> = Name extends `${infer Head}${infer Tail}`
   ? `${Head extends Lowercase<Head> ? Head : `_${Lowercase<Head>}`}${SnakeCase<Tail>}`
   : Name;
 
-/** The same options in the spelling of Python's call, whose None is null. */
+/**
+ * The same options in the spelling of Python's call, whose None is null.
+ * @interface
+ */
 export type PythonSpelling = {
   readonly [Name in OptionName as SnakeCase<Name> extends Name ? never : SnakeCase<Name>]?:
     | GenerateSettings[Name]

@@ -1,6 +1,9 @@
 /** What does a listener hear of a run? Which of its stages is loaded, how far it is, and when its memory is given back. */
 
-/** In the order in which a clip passes through them. */
+/**
+ * A part of a run, named after its network, in the order in which a clip passes through them.
+ * @useDeclaredType
+ */
 export type Stage = "image encoder" | "vae encoder" | "conditioning" | "unet" | "vae decoder";
 
 /** What `onProgress` receives: a stage is loaded, works through its parts, and is released or kept for the next call. */

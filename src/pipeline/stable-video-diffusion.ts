@@ -28,7 +28,7 @@ import { samplingOf } from "./sampling.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import { describeStages, type Run } from "./stages.ts";
 
-/** What a pipeline runs on, opened by the platform. The pipeline disposes of the device's engine. */
+/** Options of {@link StableVideoDiffusionPipeline.fromPretrained}. */
 export interface Platform {
   readonly device: Device;
   readonly scratch: ScratchSpace;
@@ -46,6 +46,7 @@ export interface Platform {
  * await pipe.dispose();
  */
 export class StableVideoDiffusionPipeline {
+  /** What was opened, with what had to be assumed of it. */
   readonly checkpoint: Checkpoint;
   /** Where settings come from that a call leaves out. */
   readonly preset: Preset;
@@ -92,7 +93,9 @@ export class StableVideoDiffusionPipeline {
    * are read before the call returns its promise: what is done with their memory after that changes nothing.
    *
    * @throws StillmotionError `invalid-option`, `invalid-image`, `out-of-memory`, `not-finite` when numbers become NaN or infinite,
-   *   `output` when decoding finds no room for what it sets aside, or `aborted`
+   *   `output` when decoding finds no disk space for what it sets aside, or `aborted`
+   * @example
+   * const { frames, settings } = await pipe.generate(image, { numFrames: 14, seed: 42, signal: AbortSignal.timeout(60_000) });
    */
   async generate<Output extends OutputType = "images">(
     image: Image | readonly Image[],
@@ -144,8 +147,8 @@ export class StableVideoDiffusionPipeline {
 
   /**
    * What {@link generate} would take for these options: memory and time of each stage, and the disk that decoding needs.
-   * No weight is read. The first call measures the machine for a second or two, and with it the scratch folder, which 80 MB go
-   * to for a moment.
+   * No weight is read. The first call measures the machine for a second or two. It also measures the scratch folder, to which it
+   * writes 80 MB for a moment.
    *
    * @param image the pictures, or how many there will be
    * @throws StillmotionError `invalid-option`, or `out-of-memory` when nothing fits into the `maxMemory` that is given
@@ -179,7 +182,7 @@ export class StableVideoDiffusionPipeline {
     return this.#chooseSettings(options, images).settings;
   }
 
-  /** What of the settings lies far from what a published checkpoint was trained on, in words; no reason to refuse it. */
+  /** Sentences about settings that lie far from what a published checkpoint was trained on. They are no reason to refuse a run. */
   warningsFor(settings: Settings): string[] {
     return farFromTraining(settings, this.#networks.unet, this.checkpoint.unet.configFrom);
   }
@@ -189,6 +192,7 @@ export class StableVideoDiffusionPipeline {
     await this.#platform.device.engine.dispose();
   }
 
+  /** Lets `await using pipe = ...` dispose of the pipeline. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }

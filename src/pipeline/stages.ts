@@ -16,7 +16,7 @@ import { latentSize, type Networks, unetsOf } from "./networks.ts";
 import type { Stage } from "./progress.ts";
 import { samplingOf } from "./sampling.ts";
 
-/** What a call of the pipeline does. */
+/** The networks in the order in which a clip passes through them. */
 export interface Run {
   readonly settings: Settings;
   readonly outputType: OutputType;

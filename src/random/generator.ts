@@ -28,7 +28,7 @@ export function createGenerator(seed: number | bigint): RandomGenerator {
   return { seed, nextUint32: mersenneTwister(Number(BigInt.asUintN(32, BigInt(seed)))), waitingNormal: undefined };
 }
 
-/** A seed for a caller who gave none: 32 random bits from the platform, so it can be printed and typed again. */
+/** A seed for a caller who gave none: 32 random bits of the platform, short enough to be typed again. */
 export function randomSeed(): number {
   return globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!;
 }

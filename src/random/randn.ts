@@ -36,7 +36,7 @@ export function randn(
     : { dtype, shape: [...shape], data: float32ToFloat16(values) };
 }
 
-/** Fewer than 16 values: Box-Muller in double precision, two at a time, the odd one kept for later. */
+/** Fewer than 16 values: Box-Muller in double precision, two at a time. The second of a pair waits for the next draw. */
 function fillInPairs(generator: RandomGenerator, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
     if (generator.waitingNormal !== undefined) {
@@ -51,7 +51,7 @@ function fillInPairs(generator: RandomGenerator, values: Float32Array): void {
   }
 }
 
-/** float32: uniforms for every value first; a last block that is not full is drawn again together with its neighbours. */
+/** float32: uniforms for all values first. If the last 16 are no block of their own, they are all drawn again. */
 function fillAtOnce(generator: RandomGenerator, values: Float32Array): void {
   const { length } = values;
   fillUniform(generator, values, 0, length);
@@ -62,7 +62,7 @@ function fillAtOnce(generator: RandomGenerator, values: Float32Array): void {
   }
 }
 
-/** float16: block after block in float32; the last 16 values are a block of their own, whatever they overlap. */
+/** float16: block after block, in float32. The last 16 values are a block of their own, even where they overlap another. */
 function fillInBlocks(generator: RandomGenerator, values: Float32Array): void {
   for (let position = 0; position < values.length; position += 16) {
     const start = Math.min(position, values.length - 16);
@@ -75,7 +75,7 @@ function fillUniform({ nextUint32 }: RandomGenerator, values: Float32Array, star
   for (let i = start; i < end; i++) values[i] = (nextUint32() & 0xffffff) / 0x1000000;
 }
 
-/** Uniform in [0, 1) with 53 bits, the first draw in front. */
+/** Uniform in [0, 1) with 53 bits, the first draw giving the upper ones. */
 function uniform53({ nextUint32 }: RandomGenerator): number {
   const high = nextUint32() & 0x1fffff;
   return (high * 0x100000000 + nextUint32()) / 0x20000000000000;

@@ -4,8 +4,8 @@
 const published = [700, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002];
 
 /**
- * The published levels for `steps` steps, with 0 for the last: 10 gives them as they are, any other number those between
- * them on a straight line in log(sigma), as research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html interpolates.
+ * Levels for `steps` steps, and 0 at the end. For 10 steps they are the published ones; for any other number they lie between
+ * those, on straight lines in log(sigma), as research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html interpolates.
  *
  * @param steps 1 or more
  */

@@ -10,11 +10,11 @@ import { karrasSigma } from "./sigma-spacing.ts";
 
 const { fround } = Math;
 
-/** The noise levels that it was distilled at, spread over the Karras curve. */
+/** The number of noise levels at which the network was distilled. They are spread over the Karras curve. */
 const trainedLevels = 40;
 
 /**
- * Levels of a run: every (40 / steps)-th of those it was distilled at, rounded down, then 0. For the published 0.002 to 700,
+ * Levels of a run: every (40 / steps)-th of those at which the network was distilled, rounded down, then 0. For the published 0.002 to 700,
  * four steps are at 700, 128.56, 13.68 and 0.497.
  *
  * @param steps 1 to 40; 1 to 8 is what it was made for
@@ -27,7 +27,7 @@ export function animateLcmSigmas(sigmaMin: number, sigmaMax: number, steps: numb
   return [...levels, 0];
 }
 
-/** x' = D + nextSigma * noise. A step to level 0 draws none: it is the result. */
+/** x' = D + nextSigma * noise. A step to level 0 draws no noise: D is the result. */
 export async function* sampleAnimateLcm({
   sample,
   sigmas,

@@ -3,7 +3,7 @@ import type { SamplerRun } from "./sampler.ts";
 
 /**
  * Karras et al. 2022 (arXiv 2206.00364), algorithm 2, lines 4 to 6, as k-diffusion 0.1.1 `sample_euler` has it: the network
- * then sees the sample with its noise, at the raised level. (diffusers' EulerDiscreteScheduler adds the noise after the
+ * then sees the sample with the added noise, at the raised level. (diffusers' EulerDiscreteScheduler adds the noise after the
  * network has been asked.) Noise is drawn only where some is added. Computed in float64.
  *
  * @param run of `sigmas.length - 1` steps

@@ -10,7 +10,7 @@ export interface EulerDiscreteConfig {
   readonly betaStart: number;
   readonly betaEnd: number;
   readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
-  /** Takes the place of the three options above. */
+  /** Takes the place of the three options above where it is given. */
   readonly trainedBetas: readonly number[] | undefined;
   readonly predictionType: PredictionType;
   readonly interpolationType: "linear" | "log_linear";
@@ -27,7 +27,7 @@ export interface EulerDiscreteConfig {
   readonly finalSigmasType: "zero" | "sigma_min";
 }
 
-/** Options of other samplers that published checkpoints carry along; the reference's Euler sampler has no such options. */
+/** Options of other samplers, which published checkpoints carry along although the reference's Euler sampler has no such options. */
 const withoutMeaning = ["clip_sample", "clip_sample_range", "set_alpha_to_one", "skip_prk_steps"];
 
 /**
@@ -119,7 +119,7 @@ function checkRanges(config: EulerDiscreteConfig, where: string): void {
 
 type OptionReader = ReturnType<typeof optionReader>;
 
-/** Takes options out of the map one by one, so that those nobody asked for are left over. */
+/** Takes options out of the map one by one, so that the unknown ones are left over. */
 function optionReader(options: Map<string, unknown>, where: string) {
   const take = (name: string): unknown => {
     const value = options.get(name);

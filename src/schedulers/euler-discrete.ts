@@ -28,7 +28,7 @@ export interface Schedule {
   readonly timestepAt: (sigma: number) => number;
 }
 
-/** Noise levels with a name of their own: on the Karras curve, Align Your Steps', AnimateLCM's. */
+/** Noise levels that go by a name: those on the Karras curve, those of Align Your Steps, those of AnimateLCM. */
 export type NamedSigmas = "karras" | "ays" | "animate-lcm";
 
 /** The number of steps, or the noise levels themselves. */
@@ -36,8 +36,8 @@ export interface ScheduleOptions {
   /** 1 or more. */
   readonly steps?: number | undefined;
   /**
-   * Noise levels, falling, with the level after the last step at the end: n + 1 values make n steps. The last may be 0, and
-   * is for a clean result. Or the name of a spacing, for `steps` steps. Default: as the configuration says.
+   * Falling noise levels, with the level after the last step at the end: n + 1 values make n steps. The last one is 0 for a clean
+   * result. Or the name of a spacing, for `steps` steps. Default: as the configuration says.
    */
   readonly sigmas?: readonly number[] | NamedSigmas | undefined;
 }

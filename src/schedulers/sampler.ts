@@ -6,11 +6,11 @@
  */
 export type Denoise = (sample: Float32Array, sigma: number) => Promise<Float32Array>;
 
-/** What a sampler starts from. It writes to none of it. */
+/** What a sampler starts from and does not change. */
 export interface SamplerRun {
-  /** At the first noise level. */
+  /** The noisy sample, at the first noise level. */
   readonly sample: Float32Array;
-  /** Falling; n + 1 values make n steps. The last may be 0. */
+  /** Noise levels, falling: n + 1 values make n steps. The last may be 0. */
   readonly sigmas: Float32Array;
   readonly denoise: Denoise;
   /** Standard normal noise as long as `sample`, fresh each time. */
@@ -23,9 +23,9 @@ export interface SamplerRun {
 export interface Churn {
   /** Noise added in all steps together; a step adds at most 0.41 of its level. Default: 0. */
   readonly sChurn?: number | undefined;
-  /** Lowest noise level that gets more. Default: 0. */
+  /** The lowest noise level to which noise is added. Default: 0. */
   readonly sTmin?: number | undefined;
-  /** Highest noise level that gets more. Default: no limit. */
+  /** The highest noise level to which noise is added. Default: no limit. */
   readonly sTmax?: number | undefined;
   /** Standard deviation of the noise added. Default: 1. */
   readonly sNoise?: number | undefined;

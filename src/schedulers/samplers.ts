@@ -14,7 +14,7 @@ export interface SamplerKind {
   readonly sample: Sampler;
   /** Whether it takes `churn`. */
   readonly takesChurn: boolean;
-  /** Its own noise levels. Absent: as the checkpoint says. */
+  /** The noise levels that it runs at. Absent: those that the checkpoint says. */
   readonly sigmas?: NamedSigmas;
   /** The most steps that it was made for. Absent: any number. */
   readonly maxSteps?: number;

@@ -43,7 +43,7 @@ export function exponentialSigmas(sigmaMin: number, sigmaMax: number, steps: num
   return ramp(Math.log(sigmaMax), Math.log(sigmaMin), steps).map(Math.exp);
 }
 
-/** The training timestep of a noise level, between two when need be (`_sigma_to_t` of the reference). */
+/** The training timestep of a noise level, which may lie between two (`_sigma_to_t` of the reference). */
 export function timestepOf(logSigma: number, logSigmas: Float32Array, round: (value: number) => number): number {
   const after = logSigmas.findLastIndex((each) => logSigma >= each);
   const lower = Math.min(Math.max(after, 0), logSigmas.length - 2);
@@ -52,7 +52,7 @@ export function timestepOf(logSigma: number, logSigmas: Float32Array, round: (va
   return round(1 - weight) * lower + weight * (lower + 1);
 }
 
-/** Value between the entries of a table, as `np.interp` has it; the outer entries beyond the ends. */
+/** The value at a position between entries of a table, as `np.interp` gives it: beyond the ends it is the outer entry. */
 export function interpolate(table: Float32Array, position: number): number {
   const index = Math.floor(position);
   if (index >= table.length - 1) return table.at(-1)!;

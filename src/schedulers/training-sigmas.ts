@@ -39,7 +39,10 @@ function cumulativeAlphas(betas: Float32Array): Float32Array {
   });
 }
 
-/** Evenly spaced float32 values, each half counted from its own end and rounded once, as `torch.linspace` does (AVX2 and up). */
+/**
+ * Evenly spaced float32 values. As in `torch.linspace` on AVX2 and newer, the first half is counted from the start and the second
+ * half from the end, and each value is rounded once.
+ */
 export function linspace(start: number, end: number, count: number): Float32Array {
   const [first, last] = [fround(start), fround(end)];
   const step = fround(fround(last - first) / (count - 1));

@@ -2,7 +2,7 @@
 import type { ClipMap, Segment } from "../lowering/segments.ts";
 import type { Scratch, ScratchSpace } from "./scratch.ts";
 
-/** A scratch for maps of one size, from the segment that first writes or reads one of them to the last that reads one. */
+/** A scratch that maps of one size use in turn, and the segments from the first to the last that write or read one of them. */
 interface Place {
   readonly frameSize: number;
   readonly from: number;
@@ -12,9 +12,9 @@ interface Place {
 }
 
 /**
- * The place of each map, by its name. A map takes that of one which was last read by the segment before, or is by the segment
- * that writes the map, each frame before it is written: to write a file again is faster than to write a new one. The map that
- * nobody reads, which is the result, keeps its place.
+ * The place of each map, by its name. A map takes over the place of an older map of its size, because writing a file again is
+ * faster than writing a new one. The older map must be one that was last read by the segment right
+ * before, or is last read by the segment that writes the new map, which reads each frame before it writes it. The result, which no segment reads, keeps its place.
  */
 function planPlaces(segments: readonly Segment[]): Map<string, Place> {
   const lastReader = new Map(
@@ -40,7 +40,7 @@ function planPlaces(segments: readonly Segment[]): Map<string, Place> {
   return places;
 }
 
-/** Most bytes that lie in scratches at a time. */
+/** The most bytes that lie in scratches at the same time. */
 export function scratchBytes(segments: readonly Segment[], frames: number): number {
   const places = [...new Set(planPlaces(segments).values())];
   const frameSizes = segments.map((_, index) =>
@@ -51,7 +51,7 @@ export function scratchBytes(segments: readonly Segment[], frames: number): numb
 
 /** The maps of one clip. */
 export interface ClipMaps {
-  /** Call it before segment `index`, counted from 0, and `end` after it. */
+  /** Must be called before segment `index`, counted from 0, and `end` after it. */
   begin(index: number): Promise<void>;
   end(index: number): Promise<void>;
   /** Fills `into` with frames from `first` on; those beyond the clip's ends are zero. */

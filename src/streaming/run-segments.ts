@@ -15,7 +15,7 @@ interface Passage {
   readonly name: string;
   readonly frames: number;
   readonly maps: ClipMaps;
-  /** Of the maps that a norm over the clip is applied to, by their names. */
+  /** Statistics of the maps to which a norm over the clip is applied, by the maps' names. */
   readonly statistics: Map<string, ClipStatistics>;
 }
 
@@ -24,7 +24,7 @@ interface Passage {
  *
  * @param given all frames of the map that the first segment reads
  * @param name of the clip, for errors
- * @param onWork hears after each window how much of the work is done, from 0 to 1
+ * @param onWork is called after each window with the share of the work that is done, from 0 to 1
  * @returns all frames of the map that the last segment writes
  */
 export async function runSegments(
@@ -69,8 +69,8 @@ export async function runSegments(
 }
 
 /**
- * The last window ends with the clip, so it may hold frames that the one before has `done`. What it gives for those is left
- * alone: their place may hold the next map already.
+ * The last window ends where the clip ends, so it may hold frames that the window before has `done`. What it gives for those is
+ * dropped, because their place may already hold the next map.
  */
 async function runWindow(
   { signal, workspace }: WorkspaceContext,
@@ -100,7 +100,7 @@ async function runWindow(
   for (const map of writes) await maps.write(map, done, fresh(map.name));
 }
 
-/** (count, 1): 1 for each frame from `first` on that the clip has. */
+/** (count, 1), for frames from `first` on: 1 where the clip has the frame, 0 beyond its ends. */
 function presence(first: number, count: number, frames: number): FloatTensor {
   const isPresent = (frame: number) => frame >= 0 && frame < frames;
   return floatTensor(

@@ -3,13 +3,13 @@ import type { WrittenSegment } from "../models/network.ts";
 import { elementCount } from "../tensor.ts";
 import { workspaceSize } from "./segment-workspace.ts";
 
-/** As few windows as with the one given, all about as long. */
+/** The window that makes as few windows as the one given, and all of them about as long. */
 export function evenWindow(window: number, frames: number): number {
   return Math.ceil(frames / Math.ceil(frames / window));
 }
 
 /**
- * Segments for a clip of `frames`, each for a window of its own.
+ * Segments for a clip of `frames`, each of them for as many frames at a time as suit it.
  *
  * @param write the segments for one window
  * @param window how many frames the largest segment gets at most

@@ -36,7 +36,7 @@ export function mapTensors(
   return { inputs: tensors(inputs), outputs: tensors(outputs) };
 }
 
-/** Of what an arena holds to what a run has in use: pieces of many sizes leave holes. 1.2 to 1.35 with SVD-XT. */
+/** What an arena holds, divided by what a run has in use: pieces of many sizes leave holes. It is 1.2 to 1.35 with SVD-XT. */
 const arenaShare = 1.25;
 
 const known = new WeakMap<WrittenSegment, WorkspaceSize>();
@@ -47,7 +47,7 @@ function sizeOf(segment: WrittenSegment): WorkspaceSize {
   return { tensorBytes: sizeBytes, runBytes: Math.ceil(arenaShare * peakBufferBytes(segment.graph, elsewhere)) };
 }
 
-/** What the segments of a clip take beside weights, one after the other. */
+/** The memory that the segments of a clip share, beside their weights, when they run one after the other. */
 export function workspaceSize(segments: readonly WrittenSegment[]): WorkspaceSize {
   const sizes = segments.map((segment) => {
     const size = known.get(segment) ?? sizeOf(segment);

@@ -3,7 +3,7 @@ import { StillmotionError } from "../errors.ts";
 import { checkImage, type Image } from "../image/image.ts";
 import type { FloatTensor } from "../tensor.ts";
 
-/** What one generation gives to the exporter. Only `.safetensors` keeps the float frames and the latents. */
+/** One clip for the exporter. Only `.safetensors` keeps the float frames and the latents. */
 export interface ClipData {
   readonly frames: readonly Image[];
   /** (frames, height, width, 3) in [0, 1], before rounding to 8 bits. */
@@ -16,7 +16,7 @@ export interface ClipData {
 export const clipFormats = ["mp4", "gif", "webp", "png", "safetensors"] as const;
 export type ClipFormat = (typeof clipFormats)[number];
 
-/** Frames a second when the caller names none: the rate that SVD-XT 1.1 was tuned at. */
+/** Frames a second when the caller gives no rate: the rate that SVD-XT 1.1 was tuned at. */
 export const defaultFps = 7;
 
 /** What every encoder takes. */

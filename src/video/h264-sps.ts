@@ -1,7 +1,7 @@
 /** What must an H.264 stream say of itself? Its colours and its level, written into the sequence parameter set (SPS). */
 import { StillmotionError } from "../errors.ts";
 
-/** What decides the level. */
+/** What the level depends on. */
 export interface StreamRate {
   readonly width: number;
   readonly height: number;
@@ -53,9 +53,9 @@ function frameFits(width: number, height: number, maxFrame: number): boolean {
 }
 
 /**
- * Completes the decoder configuration of a baseline stream whose SPS has no VUI, as minih264 writes it: BT.709 limited range and square pixels in the
- * VUI (annex E), no frame reordering, the given level, and constrained baseline (constraint_set1_flag), which is what a
- * baseline stream without slice groups is and what hardware decoders look for.
+ * Completes the decoder configuration of a baseline stream whose SPS has no VUI, as minih264 writes it. Added are a VUI (annex E)
+ * that says BT.709, limited range, square pixels and no frame reordering; the given level; and constrained baseline
+ * (constraint_set1_flag), which a baseline stream without slice groups is and which hardware decoders look for.
  */
 export function describeStream(description: Uint8Array, level: number): Uint8Array {
   // AVCDecoderConfigurationRecord: version, profile, compatibility, level, length size, SPS count, size, SPS, PPS …
@@ -117,7 +117,7 @@ function expGolomb(value: number): number[] {
   return [...fixed(0, width - 1), ...fixed(value + 1, width)];
 }
 
-// Section 7.4.1: inside a NAL unit a 3 is put after two zero bytes that a byte of 0 to 3 follows.
+// Section 7.4.1: inside a NAL unit, a byte of 3 is put between two zero bytes and a byte of 0 to 3.
 function withoutEmulationPrevention(nal: Uint8Array): Uint8Array {
   return nal.filter((byte, index) => !(byte === 3 && index >= 2 && nal[index - 1] === 0 && nal[index - 2] === 0));
 }

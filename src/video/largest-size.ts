@@ -2,8 +2,8 @@
 import type { ClipFormat } from "./clip.ts";
 
 /**
- * Bytes a pixel. For the coded formats somewhat more than frames of noise and of hard edges take at the default quality, which is
- * many times what a clip takes; for the others what is stored, with latents of a quarter of the clip's width and height.
+ * Bytes a pixel. For the coded formats it is somewhat more than frames of noise and of hard edges take at the default quality, which
+ * is many times what a clip takes. For the others it is what is stored, with latents of a quarter of the clip's width and height.
  */
 const bytesPerPixel: Readonly<Record<ClipFormat, number>> = {
   mp4: 1.75,
@@ -13,7 +13,7 @@ const bytesPerPixel: Readonly<Record<ClipFormat, number>> = {
   safetensors: 13,
 };
 
-/** Palettes, headers and the rest of a file system's block. */
+/** For palettes, headers, and the unused end of a file system's block. */
 const bytesPerFrame = 8192;
 /** The settings, which may hold a thousand noise levels. */
 const bytesPerClip = 65536;

@@ -14,7 +14,7 @@ export interface StoredSettings {
 /**
  * The line of JSON, e.g. `{"stillmotion":{"seed":42,"numInferenceSteps":25},"fps":7,"frames":14}`.
  *
- * Other characters than ASCII are escaped, since GIF and PNG comments hold no others. A bigint beyond 2^53 becomes a
+ * Characters beyond ASCII are escaped, since comments of GIF and PNG cannot hold them. A bigint beyond 2^53 becomes a
  * decimal string. Throws `invalid-option` for what JSON cannot hold.
  */
 export function settingsToText(
@@ -30,7 +30,7 @@ export function settingsToText(
   return json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** The settings in a comment of a file, or undefined where the comment is not ours. */
+/** The settings in a file's comment; undefined where stillmotion did not write the comment. */
 export function settingsFromText(text: string | undefined): StoredSettings | undefined {
   if (text === undefined || !text.includes('"stillmotion"')) return undefined;
   let parsed: unknown;

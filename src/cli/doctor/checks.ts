@@ -12,7 +12,7 @@ import { checkParity } from "./parity.ts";
 
 export interface Check {
   readonly name: string;
-  /** `absent`: not there, and not needed. */
+  /** `absent` is for what is not there and not needed. */
   readonly state: "ok" | "failed" | "absent";
   readonly detail: string;
 }
@@ -57,7 +57,7 @@ async function attempt(name: string, work: () => string | Promise<string>): Prom
   }
 }
 
-/** The end of ONNX Runtime's message; before it stand where it was checked and what for. */
+/** The end of ONNX Runtime's message. What comes before tells where in its code the check was. */
 function reasonOf(failure: string): string {
   return failure.split("\n")[0]!.replace(/^.*(ONNX Runtime: | was false\. )/, "");
 }

@@ -1,4 +1,4 @@
-/** What does `stillmotion doctor` take, and what does it do? Says what this machine has, and tries what a run needs. */
+/** What does `stillmotion doctor` take, and what does it do? It says what this machine has, and tries what a run needs. */
 import { Command } from "commander";
 import { exitCodes } from "../errors.ts";
 import { builtInCheckpoint } from "../package-files.ts";

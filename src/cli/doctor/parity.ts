@@ -7,7 +7,7 @@ import { StableVideoDiffusionPipeline } from "../../node/stable-video-diffusion.
 import { readSafetensors } from "../../node/weights.ts";
 import type { Tensor } from "../../tensor.ts";
 
-/** Most that a value may differ: `relative` to the largest expected one, plus `absolute`. */
+/** How far a value may be off: `relative` times the largest expected value, plus `absolute`. */
 interface Tolerance {
   readonly relative: number;
   readonly absolute: number;
@@ -25,7 +25,7 @@ interface Recipe {
  * Runs what `golden.safetensors` in the checkpoint's folder describes.
  *
  * @returns by how much the results differ
- * @throws StillmotionError `internal` when that is too much, and whatever a run may throw
+ * @throws StillmotionError `internal` when they differ too much, or whatever a run throws
  */
 export async function checkParity(checkpoint: string, engine: { libraryPath?: string }): Promise<string> {
   const path = join(checkpoint, "golden.safetensors");

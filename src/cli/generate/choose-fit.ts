@@ -4,7 +4,7 @@ import type { Image } from "../../image/image.ts";
 
 type Size = Pick<Image, "width" | "height">;
 
-/** Shapes nearer than this are stretched: nobody sees it. */
+/** Shapes that differ by less than this are stretched, because nobody sees it. */
 const visibleDifference = 0.01;
 
 /** The rule in words, for help. */

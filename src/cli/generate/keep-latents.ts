@@ -1,4 +1,4 @@
-/** What is kept of a run whose clip cannot be written? What the denoising took so long to find: the latents. */
+/** What is kept of a run whose clip cannot be written? The latents, which denoising took so long to find. */
 import { stat } from "node:fs/promises";
 import { dirname, join, parse, resolve } from "node:path";
 import { temporaryFolder } from "../../node/scratch.ts";
@@ -14,7 +14,7 @@ import { flagsOfSettings } from "../run/setting-flags.ts";
  * Writes the latents beside the output, else to the system's folder for temporary files, else to the current folder.
  *
  * @param latents (clips, frames, 4, latent height, latent width)
- * @returns where they are and what can be done with them, for the person
+ * @returns a sentence for the person: where they are, and what can be done with them
  */
 export async function keepLatents(
   latents: FloatTensor,
@@ -32,7 +32,7 @@ export async function keepLatents(
         `the denoised latents are kept in ${resolve(path)}, as the tensor "latents": diffusers' pipe.decode_latents makes frames of ` +
         `them; the same command with ${again}`
       );
-    } catch {} // the next folder may have room
+    } catch {} // the next folder may have space
   }
   return `the denoised latents could be kept nowhere either; the same command with ${again}`;
 }

@@ -1,4 +1,4 @@
-/** Which numbered pictures of an earlier, longer run lie behind those that were written, and how do they go? */
+/** Which numbered pictures of an earlier, longer run come after those that were written, and how are they removed? */
 import { readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileIdentity } from "../../node/files/file-identity.ts";
@@ -6,7 +6,7 @@ import { fileSystemReason } from "../../node/files/file-system-errors.ts";
 import { pngFrameNumber } from "../../node/video/png-frames.ts";
 
 /**
- * Files of exactly this numbering and a higher number, in order.
+ * The files with names of exactly this numbering and higher numbers than this clip's, in order.
  *
  * @param path of the clip, such as `clip.png`
  * @param keep identities of files that belong to this run

@@ -17,7 +17,7 @@ import { failureOf, type WrittenClips, writeClips } from "./write-clips.ts";
 
 export interface ClipsJob extends Omit<RunRequest, "reserve"> {
   readonly reporter: Reporter;
-  /** What becomes of pictures that an earlier, longer run left behind those of this one. */
+  /** Whether pictures that an earlier, longer run left with higher numbers are kept. */
   readonly leftovers: "keep" | "remove";
 }
 
@@ -88,7 +88,7 @@ function unetOf({ unet }: FromPretrainedOptions): { unet?: string } {
   return unet === undefined ? {} : { unet: basename(unet) };
 }
 
-/** As they would be given on the command line, without their folders. */
+/** LoRAs as the command line spells them, without their folders. */
 function lorasOf({ loras = [] }: FromPretrainedOptions): { loras?: string[] } {
   const texts = loras.map(
     (lora) => `${"path" in lora ? basename(lora.path) : (lora.name ?? "")}:${lora.strength ?? 1}`,

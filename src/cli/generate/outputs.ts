@@ -23,10 +23,10 @@ function numbered(path: string, number: number): string {
 }
 
 /**
- * Finds out before the work that every file can be written, is none that the run reads, and is no other one that it writes.
+ * Checks before the work that every file can be written, is not read by the run, and is not written twice.
  *
  * @param paths of all clips
- * @param clip as far as it is known: a clip has one frame at least
+ * @param clip what is known of it so far; it has at least one frame
  * @returns the files that each path stands for
  */
 export async function checkOutputs(
@@ -62,7 +62,7 @@ function refuseTaken(
   throw new StillmotionError("invalid-option", `--output: ${file} is ${what}${asWhat}; choose another name`);
 }
 
-/** Throws `output` where a file system has less room than the clips may take at most. */
+/** Throws `output` where a file system has less space than the clips may take at most. */
 export async function assertRoom(paths: readonly string[], settings: Settings): Promise<void> {
   const needed = new Map<string, { folder: string; bytes: number }>();
   for (const path of paths) {

@@ -1,7 +1,7 @@
-/** How does the command take a picture, and what does it say of it? As people see it elsewhere, with a line where that counts. */
+/** How does the command read a picture, and what does it say of it? As viewers show it, with a note where that makes another picture. */
 import type { LoadImageOptions, Picture } from "../../node/image/open-picture.ts";
 
-/** Where no flag says otherwise. The library's own defaults are the reference's, which sees values and not colours. */
+/** The command's defaults. Those of the library are the reference's, which takes values as they are. */
 export const pictureOptions = { colorProfile: "srgb", background: "white" } as const satisfies LoadImageOptions;
 
 /** Sentences that begin with the picture's name. */

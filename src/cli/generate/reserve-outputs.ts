@@ -1,4 +1,4 @@
-/** How does a run keep other runs off the files that it writes? With a lock beside each, from before the work to its end. */
+/** How does a run keep other runs off the files that it writes? With a lock beside each, from before the work until its end. */
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { StillmotionError } from "../../errors.ts";
@@ -7,13 +7,13 @@ import { type Lock, tryLock } from "../../node/files/lock.ts";
 import { throwOutputError } from "../../node/video/write-file.ts";
 
 export interface Reservation {
-  /** Takes files that it does not have yet. Throws `output` for one that another run has. */
+  /** Locks those of the files that are not locked yet. Throws `output` for one that another run has locked. */
   take(files: readonly string[]): Promise<void>;
   /** Safe to call twice. */
   release(): void;
 }
 
-/** @param signal releases as well: a process that is told to stop writes no more, and may be ended before it comes to its end */
+/** @param signal also releases the locks: a process that is told to stop writes no more, and may be killed before it ends by itself */
 export function reserveOutputs(signal: AbortSignal): Reservation {
   const locks = new Map<string, Lock>();
   const release = () => {
@@ -54,7 +54,7 @@ async function lockOf(file: string, target: string): Promise<Lock> {
   );
 }
 
-/** Beside a name that is as long as names may be, one more could not be made. */
+/** A longer file name is hashed, so that the lock's name does not become longer than file systems allow. */
 const longestNameBytes = 200;
 
 function lockName(name: string): string {

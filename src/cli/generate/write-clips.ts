@@ -18,9 +18,9 @@ export interface ClipsToWrite {
 
 export interface WrittenClips {
   readonly files: readonly WrittenFiles[];
-  /** The paths, as given, of those that are one picture a frame. */
+  /** The given paths of outputs with one picture for each frame. */
   readonly numbered: readonly string[];
-  /** Those that could not be written, and why. */
+  /** The outputs that could not be written, and why. */
   readonly failures: readonly { readonly path: string; readonly error: unknown }[];
 }
 

@@ -22,7 +22,7 @@ import type { Component, JsonObject } from "../../weights/types.ts";
 import { countText } from "../units.ts";
 import type { Inspection } from "./inspection.ts";
 
-/** Lists of problems longer than this are cut for people. */
+/** How many problems are listed to people. */
 const shownProblems = 30;
 
 /** @throws StillmotionError when the path is no checkpoint's folder or file at all */
@@ -30,7 +30,7 @@ export async function inspectCheckpoint(folder: string, options: { variant?: str
   const survey = await surveyCheckpoint(disk, folder, options);
   const problems = [...survey.problems, ...deeperProblems(survey)];
   if (problems.length === 0) {
-    // Each part is sound by itself; do they fit each other?
+    // Each part is sound by itself. Now: do they fit each other?
     const checkpoint = await openCheckpoint(folder, options);
     problems.push(...problemsOf(() => void readNetworks(checkpoint, cpuLowerings, cpuLowerings.unet[0]!)));
   }
@@ -63,7 +63,7 @@ function filesOf({ weightsFolder, tensors }: Component): string[] {
 /** A UNet in a file of its own. */
 export function inspectUnet(file: WeightsFile): Inspection {
   const unetOnly = unetFileComponent(file);
-  // Beside a checkpoint it takes these from there; no tensor depends on the number of heads.
+  // A run takes these from the checkpoint. Here any number of heads will do, since no tensor depends on it.
   const config = { ...publishedUnetSize, num_attention_heads: 1, ...unetOnly.config };
   const problems = networksOf({ ...unetOnly, config });
   const components = [describeComponent(unetOnly)];
@@ -115,7 +115,7 @@ function deeperProblems({ components, schedulerConfig, preset }: CheckpointSurve
   ];
 }
 
-/** The smallest sizes show all tensors. */
+/** The problems of the component's networks, written at their smallest size, which has all tensors. */
 function networksOf(component: Component): string[] {
   const check = (part: Component, network: () => Network) => {
     let found: string[] = [];
@@ -145,7 +145,7 @@ function networksOf(component: Component): string[] {
   }
 }
 
-/** Two networks of one component share a configuration. */
+/** Problems without repetitions: two networks of one component share a configuration and its problems. */
 function unique(problems: readonly string[]): string[] {
   return [...new Set(problems)];
 }
@@ -170,7 +170,7 @@ function clipSize({ components, preset }: CheckpointSurvey): ReturnType<typeof t
     };
     return { width: width!, height: height!, numFrames: numFrames! };
   } catch {
-    return undefined; // its reason is among the problems
+    return undefined; // the reason is among the problems
   }
 }
 

@@ -10,7 +10,7 @@ import { countText } from "../units.ts";
 import type { Inspection } from "./inspection.ts";
 import { inspectLora } from "./lora.ts";
 
-/** Lists of tensors longer than this are cut for people. */
+/** How many tensors are listed to people. */
 const shownTensors = 40;
 
 export async function inspectClip(path: string): Promise<Inspection> {
@@ -37,10 +37,10 @@ async function inspectKind(file: WeightsFile, options: { variant?: string }): Pr
   }
 }
 
-/** Kinds that nothing here can use. */
+/** Kinds of file that stillmotion cannot use. */
 const foreign: readonly FileKind[] = ["motion module", "other checkpoint", "other unet", "averages", "prefixed unet"];
 
-/** A clip in a .safetensors file is shown as both. */
+/** A file of tensors, and the clip in it if it is one. */
 async function inspectTensors({ path, kind, header }: WeightsFile): Promise<Inspection> {
   const { entries, metadata } = header;
   const tensors = [...entries.values()];

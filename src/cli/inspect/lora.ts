@@ -8,7 +8,7 @@ import { readScales } from "../../weights/lora/read-lora.ts";
 import { countText } from "../units.ts";
 import type { Inspection } from "./inspection.ts";
 
-/** Of a LoRA's file, or of the folder that PEFT or diffusers wrote; undefined for a file that is something else. */
+/** Inspects a LoRA's file, or the folder that PEFT or diffusers wrote; undefined for a file that is something else. */
 export async function inspectLora(path: string): Promise<Inspection | undefined> {
   const found = await findLora(disk, path);
   const header = await readSafetensorsHeader(found.path);
@@ -50,7 +50,7 @@ function inspectionOf(
   };
 }
 
-/** Numbers that people read; files have as many as they have layers. */
+/** How many numbers are listed to people; a file may have one for each layer. */
 const shownNumbers = 5;
 
 function scaleText(scales: readonly LayerScale[]): string {
@@ -68,7 +68,7 @@ function listed(numbers: readonly number[]): string {
   return `${shown.join(", ")}${numbers.length > shownNumbers ? ` and ${numbers.length - shownNumbers} more` : ""}`;
 }
 
-/** Rising. */
+/** The different numbers, rising. */
 function distinct(numbers: readonly number[]): number[] {
   return [...new Set(numbers)].sort((a, b) => a - b);
 }

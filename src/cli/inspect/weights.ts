@@ -6,10 +6,10 @@ import { lookAtWeights, type TensorFinding, type WeightsLook } from "../../weigh
 import { countText } from "../units.ts";
 import type { Inspection } from "./inspection.ts";
 
-/** Lists of tensors longer than this are cut for people. */
+/** How many tensors are listed to people. */
 const shownTensors = 20;
 
-/** The inspection, with what reading all numbers of its files has shown. */
+/** The inspection, with what was found by reading all numbers of the files. */
 export async function withWeights(inspection: Inspection, paths: readonly string[]): Promise<Inspection> {
   const looks: WeightsLook[] = [];
   for (const path of paths) looks.push(await lookAtWeights(disk, path));

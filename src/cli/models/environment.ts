@@ -45,7 +45,7 @@ function storedToken(path: string): string | undefined {
   }
 }
 
-/** The first that is set to more than nothing. */
+/** The first of the variables that is set and not empty. */
 function first(environment: Environment, ...names: readonly string[]): string | undefined {
   return names.map((name) => environment[name]).find((value) => value !== undefined && value.trim() !== "");
 }

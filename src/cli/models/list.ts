@@ -1,4 +1,4 @@
-/** How does the list of cached models look to a person? Those that can be run, and how much the others take. */
+/** How is the list of cached models shown to a person? The models that can be run, and how much the others take. */
 import { bytesText } from "../../byte-sizes.ts";
 import { knownCheckpoint } from "../../hub/known-checkpoints.ts";
 import type { CachedModel, CachedRevision } from "../../node/hub/cached-models.ts";

@@ -1,4 +1,4 @@
-/** What does `stillmotion models` take, and what does it do? Lists, downloads, checks and removes models of the cache. */
+/** What does `stillmotion models` take, and what does it do? It lists, downloads, checks and removes models of the cache. */
 import { Command } from "commander";
 import { bytesText } from "../../byte-sizes.ts";
 import { StillmotionError } from "../../errors.ts";

@@ -24,7 +24,7 @@ export function downloadReporter({ json, quiet }: { json?: boolean; quiet?: bool
 export interface DownloadTimes {
   readonly loaded: number;
   readonly total: number;
-  /** Of the last seconds; undefined before anything came. */
+  /** Measured over the last seconds; undefined before anything came. */
   readonly bytesPerSecond: number | undefined;
   readonly secondsLeft: number | undefined;
 }
@@ -43,7 +43,7 @@ export function downloadClock(now: () => number = () => performance.now()) {
       if (event.status !== "progress") return;
       const isFirst = files.get(event.file)?.loaded === 0;
       files.set(event.file, { loaded: event.loaded, total: event.total });
-      // What an earlier call left counts for no speed, nor do bytes that have to come again.
+      // Bytes that an earlier call left do not count for the speed, nor do bytes that have to come again.
       const loaded = sum("loaded");
       if (isFirst || loaded < (samples.at(-1)?.loaded ?? 0)) samples.length = 0;
       samples.push({ at: now(), loaded });
@@ -77,7 +77,7 @@ export function downloadLine(times: DownloadTimes, columns: number): string {
   return texts[0]!.slice(0, Math.max(0, columns - 1));
 }
 
-/** The most needed first. */
+/** The texts of the line, the most needed first. */
 function textsOf({ loaded, total, bytesPerSecond, secondsLeft }: DownloadTimes): string[] {
   const texts = [`${bytesText(loaded)} of ${bytesText(total)}`];
   if (secondsLeft !== undefined && bytesPerSecond !== undefined && loaded < total) {

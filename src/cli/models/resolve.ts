@@ -1,4 +1,4 @@
-/** How does a command find the model that it was given? As the hub's part does, with what the environment says. */
+/** How does a command find the model that it was given? As the library does, with what the environment says of the hub. */
 import { hubModel, looksLikePath } from "../../hub/model-name.ts";
 import { type ResolveModelOptions, resolveModel } from "../../node/hub/resolve-model.ts";
 import { hubSettings } from "./environment.ts";

@@ -5,7 +5,7 @@ import type { Reporter } from "./reporter.ts";
 import { fileLines, planLine, seedLine } from "./run-lines.ts";
 import { partNames, type StageTimes, stageClock } from "./stage-clock.ts";
 
-/** At most one line in this time about the parts of a stage. */
+/** The parts of a stage make at most one line in this time. */
 const intervalMs = 10_000;
 
 export function logReporter(): Reporter {

@@ -34,7 +34,7 @@ export function progressLine(times: StageTimes, columns: number): string {
   return `${label.trim()} ${texts[0]}`.slice(0, Math.max(0, width));
 }
 
-/** The most needed first. */
+/** The texts of the line, the most needed first. */
 function textsOf({ stage, state, done, total, elapsedSeconds, secondsPerPart, secondsLeft }: StageTimes): string[] {
   if (state !== "running") return [elapsedSeconds < 1 ? "loading" : `loading, ${secondsText(elapsedSeconds)}`];
   const part = partNames[stage];

@@ -6,7 +6,7 @@ import type { RunProgress } from "./stage-clock.ts";
 /** What is known before the work begins. */
 export interface RunPlan {
   readonly model: string;
-  /** Where settings come from that were not given. */
+  /** The name of the preset that gives the settings that nobody gave. */
   readonly preset: string;
   readonly settings: Settings;
   readonly clips: number;
@@ -24,7 +24,7 @@ export interface WrittenFiles {
 export interface RunResult {
   readonly files: readonly WrittenFiles[];
   readonly settings: Settings;
-  /** From the command to the last file. */
+  /** The whole run, from the start of the command to the last file. */
   readonly seconds: number;
 }
 

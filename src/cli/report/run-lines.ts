@@ -32,7 +32,7 @@ function nameOf({ paths }: WrittenFiles): string {
   return paths.length === 1 ? paths[0]! : `${paths[0]} to ${paths.at(-1)}`;
 }
 
-/** Files of a numbering that goes on behind the frames that were written. */
+/** A note about files whose numbering goes on after the frames that were written. */
 export function leftoverText(files: readonly string[], numFrames: number): string {
   const verb = files.length === 1 ? "is" : "are";
   const wrote = `which wrote ${countText(numFrames, "frame")}`;

@@ -1,7 +1,7 @@
-/** How far is a run, how long does a part take and how long will the rest? Measured from the pipeline's progress events. */
+/** How far is a run, how long does a part take, and how long will the rest take? Measured by the pipeline's progress events. */
 import type { ProgressEvent, Stage } from "../../pipeline/progress.ts";
 
-/** What a run passes through: the pipeline's networks, then the files. */
+/** The stages of a run: those of the pipeline, then writing the files. */
 export type RunStage = Stage | "export";
 
 export interface RunProgress extends Omit<ProgressEvent, "stage"> {

@@ -1,4 +1,4 @@
-/** What does a person see of a run? One line that is drawn again and again on stderr, and at the end the files. */
+/** What does a person see of a run? One line on stderr that is drawn again and again, and the files at the end. */
 import { printLine, redrawLine } from "../terminal.ts";
 import { progressLine } from "./progress-line.ts";
 import type { Reporter } from "./reporter.ts";

@@ -11,11 +11,11 @@ import { isFile } from "../../weights/checkpoint/not-a-checkpoint.ts";
 
 interface FileRead {
   readonly path: string;
-  /** What it is to the run, in words. */
+  /** What the run reads it as, in words. */
   readonly what: string;
 }
 
-/** By their identities. */
+/** Files, by their identities. */
 export type FilesRead = ReadonlyMap<string, FileRead>;
 
 export interface Inputs {
@@ -25,7 +25,7 @@ export interface Inputs {
   readonly pipelineOptions: FromPretrainedOptions;
 }
 
-/** A checkpoint's folder and the folders of its networks, one deeper for the snapshots of a cache. */
+/** How deep folders are searched: a checkpoint's folder, those of its networks, and one more for the snapshots of a cache. */
 const deepestFolder = 3;
 
 export async function filesRead({ images, latents, model, pipelineOptions }: Inputs): Promise<FilesRead> {
@@ -49,18 +49,18 @@ export async function filesRead({ images, latents, model, pipelineOptions }: Inp
   return files;
 }
 
-/** A path that exists, or where the cache has the files of a model of the hub. */
+/** The path that the model's name is, or the folder that the cache has for a model of the hub. */
 async function modelPath(model: string, { hub }: FromPretrainedOptions): Promise<string | undefined> {
   try {
     const found = await findModel(model, hub?.revision);
     if ("path" in found) return found.path;
     return repositoryFolders(hub?.cacheFolder ?? defaultCacheFolder(), found.repository).snapshots;
   } catch {
-    return undefined; // opening it says what is wrong
+    return undefined; // opening the model says what is wrong
   }
 }
 
-/** The file itself, or those in a folder and in its folders. Of what lies there only weights and configurations are read. */
+/** The file itself, or the weights and configurations in a folder and in the folders below. Nothing else there is read. */
 async function filesBelow(path: string, depth = 1): Promise<string[]> {
   const names = await readdir(path).catch(() => undefined);
   if (names === undefined) return depth === 1 || /\.(json|safetensors)$/i.test(path) ? [path] : [];

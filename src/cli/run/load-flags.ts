@@ -1,4 +1,4 @@
-/** Which flags say how a model is loaded, on what machine it runs, and how pictures are read? By the library's names. */
+/** Which flags say how a model is loaded, how it runs, and how pictures are read? A table by the library's names. */
 import { Option } from "commander";
 import { backgroundWords } from "../../image/background.ts";
 import { devices } from "../../node/devices/device-table.ts";
@@ -6,7 +6,7 @@ import { colorProfiles, loadImageDefaults } from "../../node/image/open-picture.
 import { type LoadPresentation, loadDefaults, loadPresentations } from "../../options/load-options.ts";
 import { pictureOptions } from "../generate/picture-notes.ts";
 
-/** Options of `fromPretrained` and its `hub`, and the `maxMemory` of a call, in the order of the help. */
+/** The flag as commander takes it, and its help. */
 export function modelFlags(): ReadonlyMap<string, LoadPresentation> {
   const options = loadPresentations();
   const { device, offload, threads, scratchFolder, ...others } = Object.fromEntries(options);
@@ -23,8 +23,8 @@ export function modelFlags(): ReadonlyMap<string, LoadPresentation> {
       maxMemory: {
         flag: "--memory <size>",
         help:
-          "the most that the process may hold, e.g. 8GB: where the clip would take more, --decode-chunk-size is chosen, unless " +
-          "given, so that it does not; the picture stays the same",
+          "the most that the process may hold, e.g. 8GB: a --decode-chunk-size is chosen with which the clip fits, unless one is " +
+          "given; the picture stays the same",
         otherwise: "what is free",
       },
       threads: threads!,

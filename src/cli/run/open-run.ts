@@ -20,14 +20,14 @@ export interface RunRequest {
   readonly images: readonly string[];
   /** One path a format. */
   readonly outputs: readonly string[];
-  /** By the names of the pipeline's options; `latents` is the path of a file. */
+  /** Settings, by the names of the pipeline's options; `latents` is the path of a file. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** A path, or a name on the hub. */
   readonly model: string;
   /** See the pipeline's option. */
   readonly maxMemory: string | undefined;
   readonly pipelineOptions: FromPretrainedOptions;
-  /** Those that a flag gave. */
+  /** The options that a flag gave. */
   readonly imageOptions: LoadImageOptions;
   readonly reporter: Pick<Reporter, "note" | "progress">;
   readonly signal: AbortSignal;
@@ -42,7 +42,7 @@ export interface OpenedRun extends RunPlan {
   /** The paths of each clip. */
   readonly clipPaths: readonly (readonly string[])[];
   readonly read: FilesRead;
-  /** What was chosen to stay within the memory that is allowed. */
+  /** The settings that were changed to stay within the allowed memory. */
   readonly chosen: Partial<Settings>;
 }
 
@@ -109,7 +109,7 @@ async function checkAndReserve(
   await reserve(files.map(([first]) => first!));
 }
 
-/** The fit that was chosen for the person; nothing where they or the checkpoint chose. */
+/** The fit, where neither the person nor the checkpoint chose one; else nothing. */
 function fitOf(
   pipeline: StableVideoDiffusionPipeline,
   pictures: readonly Picture[],
@@ -126,7 +126,7 @@ function withoutLatents({ latents: _, ...settings }: Readonly<Record<string, unk
   return settings;
 }
 
-/** What `to` has otherwise than `from`. */
+/** The settings of `to` that differ from those of `from`. */
 function differences(from: Settings, to: Settings): Partial<Settings> {
   const names = Object.keys(to) as (keyof Settings)[];
   const isOther = (name: keyof Settings) => !isDeepStrictEqual(to[name], from[name]);

@@ -1,4 +1,4 @@
-/** Which flags do the commands share that make clips or plan them, and which run do they stand for? */
+/** Which flags do `generate` and `plan` share, and which run do they stand for? */
 import { existsSync } from "node:fs";
 import type { Command, OptionValues } from "commander";
 import { loadSchema } from "../../options/load-options.ts";
@@ -64,7 +64,7 @@ function given(flags: OptionValues, names: readonly string[]): Record<string, st
   return Object.fromEntries(names.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
 }
 
-/** What is no number stays text; the library says what it expected. */
+/** Flags as numbers. Text that is no number stays text, so that the library says what it expected. */
 function numbers(flags: OptionValues, names: readonly string[]): Record<string, number> {
   const texts = Object.entries(given(flags, names));
   return Object.fromEntries(texts.map(([name, text]) => [name, numberFromText(text) as number]));

@@ -19,7 +19,7 @@ const groupTitles: Readonly<Record<OptionGroup, string>> = {
 /** The one option whose value is read from a file; see `readLatents`. */
 const fromFile: OptionName = "latents";
 
-/** In the order of the schema, one group after the other. */
+/** The flags in the order of the schema, one group after the other. */
 export function settingFlags(): Option[] {
   const groups = Object.keys(groupTitles) as OptionGroup[];
   return groups.flatMap((group) =>
@@ -39,7 +39,7 @@ export function settingsFromFlags(values: OptionValues): Record<string, unknown>
   return settings;
 }
 
-/** Settings as they would be given, `--steps 25`; what no flag gives or has no value is left out. */
+/** Settings as they would be given, such as `--steps 25`. Those without a flag or a value are left out. */
 export function flagsOfSettings(settings: Partial<Record<OptionName, unknown>>): string[] {
   return optionNames().flatMap((name) => {
     const value = settings[name];

@@ -1,9 +1,9 @@
-/** How does attention work among so few items that a fused operator's own effort for each token is more than its products? */
+/** How is attention written among few items, where a fused operator costs more for each token than the products themselves? */
 import type { Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 
 /**
- * (items, tokens, heads * head size): for each token and head one small product of queries and keys, softmax, and one of the
+ * (items, tokens, heads * head size): for each token and head a small product of queries and keys, a softmax, and a product of the
  * scores and values, all read where they lie. The scores are items / head size times as large as the queries.
  */
 export function attendAcrossItems(q: Edge, k: Edge, v: Edge, heads: number): Edge {

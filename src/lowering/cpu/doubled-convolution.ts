@@ -1,18 +1,21 @@
-/** How is a 3x3 convolution of a doubled map worked out without doubling it? As four of two by two taps, for 4 in place of 9. */
+/** How is a 3x3 convolution of a doubled map computed without doubling it? As four convolutions of 2x2 taps, for 4/9 of the products. */
 import type { Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 import type { TapSums } from "../../onnx/prepared.ts";
 import type { Padding } from "../lowering.ts";
 
-/** Of the two lines that a line becomes: which of the three taps fall on the two lines they see, and whether those go beyond the map. */
+/**
+ * A line of the map becomes two lines. For each of them: which of the three taps fall on each of the two lines of the map that they
+ * see, and on which side those reach beyond the map.
+ */
 const lines = [
   { taps: [[0], [1, 2]], before: 1, after: 0 },
   { taps: [[0, 1], [2]], before: 0, after: 1 },
 ] as const;
 
 /**
- * @param shape of a result of `convolve`, which is as large as the map
- * @param convolve with two by two taps, each the sum of some of the 3x3 kernel's
+ * @param shape the shape of a result of `convolve`, which is as large as the map
+ * @param convolve writes a convolution of 2x2 taps, each of which is the sum of some taps of the 3x3 kernel
  * @returns (frames, 2 * height, 2 * width, channels)
  */
 export function convolveDoubled(

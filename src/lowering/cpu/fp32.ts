@@ -22,13 +22,13 @@ import {
   transformKernel,
 } from "./winograd.ts";
 
-/** What stays in a processor's cache of some tens of megabytes, with the map before and the one after it. */
+/** Numbers in a map that stays in a processor's cache of some tens of megabytes, together with the maps before and after it. */
 const cachedNumbers = 4.2e6;
 
 export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "stored"): Lowering {
   if (storage !== "int8") return createCpuLowering(graph, storage, () => ({}));
   const exact = createCpuFp32Lowering(graph);
-  // The exceptions are those of products of bytes, for the same reasons: see cpu-int8.ts.
+  // The same layers are exact as in the int8 lowering, for the same reasons: see int8.ts.
   return createCpuLowering(graph, storage, (inInt8) => ({
     linear: (x, weight, bias) =>
       x.shape.length === 2
@@ -42,7 +42,7 @@ export function createCpuFp32Lowering(graph: Graph, storage: WeightStorage = "st
   }));
 }
 
-/** @param change the operations that another precision does otherwise, given those of this one */
+/** @param change gives the operations that another precision writes differently, from those of this one */
 export function createCpuLowering(
   graph: Graph,
   storage: WeightStorage,
@@ -69,7 +69,7 @@ export function createCpuLowering(
 
   const parameters = new Map<string, Edge>();
 
-  /** A tensor that is read twice is written once, so that it is not in memory twice. */
+  /** A weight that is read twice is written to the graph once, so that it is not in memory twice. */
   function parameter(weight: Weight): Edge {
     const known = parameters.get(weight.name);
     if (known) return known;
@@ -78,12 +78,12 @@ export function createCpuLowering(
     return edge;
   }
 
-  /** How many windows the frames that are written now are one of. */
+  /** Into how many windows the frames that are being written are divided. */
   let windows = 1;
 
   const tileKernels = new Map<string, Edge>();
 
-  /** In equal pieces of its outputs, used at once, or as one that windows of frames share. */
+  /** A kernel in the form of tiles: in equal pieces of its outputs, each used at once, or as one piece that windows of frames share. */
   function kernelOfTiles(map: Edge, weight: Weight, tiles: Tiles): Edge[] {
     const outputs = weight.shape[0]!;
     const pieces = windows > 1 ? 1 : piecesOfKernel(map, outputs, tiles);
@@ -98,7 +98,7 @@ export function createCpuLowering(
     });
   }
 
-  /** None where the convolution itself is faster. */
+  /** Undefined where the convolution itself is faster. */
   function tilesFor(x: Value, weight: Weight, stride: number, padding: Padding): Tiles | undefined {
     const [frames, height, width] = x.shape as [number, number, number];
     const [outputs, inputs, ...kernel] = weight.shape as [number, number, ...number[]];
@@ -111,13 +111,13 @@ export function createCpuLowering(
     const [outputs, , taps] = weight.shape as [number, number, number];
     const times = (edge: Edge, isMultiplied: boolean) =>
       gain && isMultiplied ? ops.multiply(edge, stored(gain, "last")) : edge;
-    // The gain multiplies what has fewer numbers: the kernel and the bias, or the result.
+    // The gain multiplies whatever has fewer numbers: the kernel and the bias, or the result.
     const isKernelSmaller = inputs * taps < frames * height * width;
     const kernel = times(parameter(reshaped(weight, [outputs, inputs, taps, 1])), isKernelSmaller);
     const offset = times(parameter(bias), isKernelSmaller);
     const scaled = (edge: Edge) => times(edge, !isKernelSmaller);
     if (frames === taps && padding === 0) {
-      // One frame of three, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
+      // One result of three frames, whose planes lie one after the other: a 1 x 1 convolution of three times the channels.
       const planes = ops.reshape(stored(x, "first"), [1, taps * inputs, height, width]);
       const pointwise = ops.reshape(ops.transpose(kernel, [0, 2, 1, 3]), [outputs, taps * inputs, 1, 1]);
       const frame = ops.conv(planes, pointwise, offset, { strides: [1, 1], pads: [0, 0, 0, 0] });
@@ -131,7 +131,7 @@ export function createCpuLowering(
     return value([clip.shape[2]!, height, width, outputs], "clip", scaled(clip));
   }
 
-  /** Applied in whichever storage the value has. */
+  /** Applies the operation in whichever storage the value has. */
   function mapStored(x: Value, operation: (edge: Edge) => Edge): Value {
     const [storage, edge] = firstStorage(x);
     return value(x.shape, storage, operation(edge));

@@ -39,7 +39,7 @@ export function normalisePlanesBy(
   return ops.reshape(ops.scaleAndShift(planes, perPlane(scale), perPlane(shift)), x.shape);
 }
 
-/** (frames, channels, height, width) -> mean and variance of each group, (frames, groups): row by row, so that no sum is long. */
+/** (frames, channels, height, width) -> mean and variance of each group, (frames, groups), taken row by row, so that no sum is long. */
 export function planesStatistics(x: Edge, groups: number): { mean: Edge; variance: Edge } {
   const [frames, channels, height, width] = x.shape as [number, number, number, number];
   const rows = ops.reshape(x, [frames, groups, (channels / groups) * height, width]);
@@ -51,10 +51,10 @@ export function planesStatistics(x: Edge, groups: number): { mean: Edge; varianc
 }
 
 /**
- * (items, tokens, channels): means over tokens, then over groups; the mean is taken off before squaring.
+ * (items, tokens, channels): means over tokens, then over groups. The mean is subtracted before squaring.
  *
- * @param parts that the tokens of an item divide into, whose means are worked out at the same time
- * @returns and the mean of each group, (items, 1, groups, 1), which is finite only where all its tokens are
+ * @param parts into how many parts the tokens of an item are divided, whose means are taken in several threads
+ * @returns the result, and the mean of each group, (items, 1, groups, 1), which is finite only where all its tokens are
  */
 export function normaliseTokens(
   x: Edge,

@@ -12,8 +12,8 @@ interface Window {
 /**
  * (frames, height, width, channels) -> (frames, out height, out width, taps * channels), the taps row by row.
  *
- * One Gather by numbers of pixels, where the pixel after the last is `outside`: it copies once and in several threads,
- * where a Slice for each tap and a Concat copy twice in one.
+ * It is one Gather by numbers of pixels, in which the pixel after the last one is `outside`. A Gather copies once and in several
+ * threads; a Slice for each tap and a Concat would copy twice, in one thread.
  */
 export function neighbouringPixels(x: Edge, outside: Edge, window: Window): Edge {
   const [frames, height, width, channels] = x.shape as [number, number, number, number];
@@ -32,7 +32,7 @@ export function neighbouringPixels(x: Edge, outside: Edge, window: Window): Edge
   return ops.reshape(ops.gather(extended, indices, 1), [frames, outHeight, outWidth, taps * channels]);
 }
 
-/** Which pixel each tap of each output reads; those outside have the number after the last. */
+/** The number of the pixel that each tap of each output reads. A pixel outside has the number after the last one. */
 function pixelNumbers(
   [height, width]: readonly [number, number],
   [outHeight, outWidth]: readonly [number, number],

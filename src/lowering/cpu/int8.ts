@@ -4,8 +4,8 @@
  * Feature maps lie channels last throughout, so that every product is one of rows and columns. A tensor is quantised once,
  * with one scale for all of it, however many products read it.
  *
- * NaN becomes some byte, and is gone. So numbers that are finite only where those they were made of are finite leave the network
- * beside each output: scales and means, which cost next to nothing, and say nothing else.
+ * Quantising turns NaN into some byte, which hides it. So the scales and means that were taken on the way leave the network beside
+ * each output, summed to one number: it is finite only where the numbers were from which they were made, and it costs next to nothing.
  */
 import { addInt8Matrix, addOutput, type Edge, type Graph } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
@@ -28,14 +28,14 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
   const traces: Edge[] = [];
   const trace = (scalar: Edge) => {
     traces.push(scalar);
-    // Where the graph is cut, less is handed on.
+    // Summed now and then, so that where the graph is cut there is little to hand on.
     if (traces.length === tracesTogether) traces.push(ops.sumOfScalars(traces.splice(0)));
   };
 
   return createCpuLowering(graph, "fp32", (fp32) => {
     const parameter = (weight: Weight) => stored(fp32.parameter(weight), "last");
 
-    /** (frames, height, width, channels), or tokens, as bytes; written once for all who read the value. */
+    /** The value as bytes, (frames, height, width, channels) or tokens. It is written once for all products that read it. */
     function quantise(x: Value): ops.QuantisedEdge {
       const edge = stored(x, "last");
       const known = quantisedEdges.get(edge);
@@ -50,7 +50,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     const product = (x: ops.QuantisedEdge, { bytes, scales }: { bytes: Edge; scales: Edge }, bias: Edge | undefined) =>
       ops.matMulIntegerToFloat(x, bytes, scales, bias);
 
-    /** Whether a product of the value is worth bytes. */
+    /** Whether a product with this weight is done in bytes. */
     function multipliesBytes(weight: Weight): boolean {
       const [outputs, inputs] = weight.shape as [number, number];
       return Math.min(outputs, inputs) >= fewestInt8Channels;
@@ -59,8 +59,8 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
     const int8 = (weight: Weight) => addInt8Matrix(graph, weight.name, weight);
 
     /**
-     * Where a query or a key overflows, attention gives NaN for its token, and the scale becomes NaN. It is read at once: a sum beside
-     * the output would hold the numbers in memory until the end.
+     * The scale, made NaN where one of the numbers is: attention gives NaN for a token whose query or key overflows, which the scale
+     * itself does not show. The numbers are summed at once, because a sum at the output would hold them in memory until the end.
      */
     function unlessNotFinite(scale: Edge, numbers: Edge): Edge {
       return ops.add(scale, ops.multiply(ops.sumOfAll(numbers), ops.scalar(graph, 0)));
@@ -73,7 +73,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
 
     return {
       linear(x, weight, bias) {
-        // Rows are made of the time embedding: little work, so that bytes would save nothing.
+        // Rows come from the time embedding. They are little work, so bytes would save nothing.
         if (x.shape.length === 2) return writtenBy(exact, [x], ([row]) => exact.linear(row!, weight, bias));
         if (!multipliesBytes(weight)) return fp32.linear(x, weight, bias);
         const quantised = quantise(x);
@@ -117,7 +117,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
       attentionAcrossItems: (q, k, v, heads) => marked(fp32.attentionAcrossItems(q, k, v, heads)),
 
       outputPlanes(name, x) {
-        // First, so that the order in which the network runs stays that of its own result.
+        // Added before the network's own output, so that the nodes run in the order of that output.
         if (traces.length > 0) addOutput(graph, `${name}, trace`, ops.reshape(ops.sumOfScalars(traces.splice(0)), [1]));
         fp32.outputPlanes(name, x);
       },

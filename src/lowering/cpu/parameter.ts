@@ -5,12 +5,15 @@ import type { Weight } from "../../weights/view.ts";
 import type { WeightStorage } from "../lowerings.ts";
 
 /**
- * What enters or leaves the network, such as latents, has fewer channels: nothing to save, and errors would go straight into
- * the picture.
+ * Products with fewer channels than this stay in fp32. They are those of what enters or leaves the network, such as latents: there is
+ * little to save, and errors would go straight into the picture.
  */
 export const fewestInt8Channels = 32;
 
-/** One tap carries a map past a block, which no norm has evened out: its errors would go on as they are. */
+/**
+ * Whether the weight is a 1x1 convolution, which carries a map past a block. No norm has evened that map out, so errors would go on
+ * as they are.
+ */
 export function carriesPast({ shape }: Weight): boolean {
   return shape.slice(2).every((taps) => taps === 1);
 }
@@ -25,7 +28,7 @@ export function parameter(graph: Graph, weight: Weight, storage: WeightStorage):
     const { bytes, scales } = addInt8Rows(graph, name, weight);
     return ops.dequantizeLinear(bytes, scales, 0);
   }
-  // What LoRAs add is worked out once in any case.
+  // Whatever the storage, a sum with LoRAs is worked out once.
   if (additions || (storage !== "stored" && dtype !== "float32")) return addFloatWeight(graph, name, weight);
   const floats = ops.cast(addExternal(graph, name, dtype, shape, weight), "float32");
   if (!scales) return floats;

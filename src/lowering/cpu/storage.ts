@@ -1,4 +1,4 @@
-/** Where do a value's numbers lie in memory, and how are they brought elsewhere? */
+/** In which order do a value's numbers lie in memory, and how is it changed? */
 import type { Edge } from "../../onnx/graph.ts";
 import { reshape, transpose } from "../../onnx/ops.ts";
 

@@ -1,4 +1,4 @@
-/** How do the CPU's lowerings hold a value? As the graph edges that hold its numbers, one a storage, made when first asked for. */
+/** How do the CPU's lowerings hold a value? As graph edges, one for each storage, each made when it is first asked for. */
 import type { Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 import type { Lowering, Value } from "../lowering.ts";
@@ -7,9 +7,9 @@ import { convert, type Storage } from "./storage.ts";
 type Edges = Partial<Record<Storage, Edge>>;
 
 export interface StoredValue extends Value {
-  /** Of a value in parts only what was asked for: use {@link stored} and its like. */
+  /** A value in parts has only the edges that somebody asked for, so ask with {@link stored}. */
   readonly edges: Edges;
-  /** Items on the first axis that were made apart; a value has edges, parts or both. */
+  /** Pieces of the first axis that were made one by one. A value has edges, parts or both. */
   readonly parts?: readonly Part[];
 }
 
@@ -28,7 +28,7 @@ export function stored(x: Value, storage: Storage): Edge {
   return edges[storage];
 }
 
-/** What `write` makes of values with another lowering of the same graph; the result goes on with theirs. */
+/** The result of `write`, which gets the values with another lowering of the same graph. The result has the lowering of the values. */
 export function writtenBy(
   other: Lowering,
   values: readonly Value[],
@@ -43,13 +43,13 @@ export function firstStorage(x: Value): [Storage, Edge] {
   return Object.entries(edgesOf(x))[0] as [Storage, Edge];
 }
 
-/** A storage in which the value's items are the first axis; a clip's frames are not. */
+/** A storage of the value in which its items are the first axis. In `clip`, frames are not. */
 function itemsFirst(x: Value): Storage {
   const [made] = firstStorage(x);
   return made === "clip" ? "first" : made;
 }
 
-/** With at least one edge: parts are put together when somebody asks for all of them. */
+/** The value's edges, at least one: parts are joined here if there is none yet. */
 function edgesOf(x: Value): Edges {
   const { edges, parts } = x as StoredValue;
   if (parts && Object.keys(edges).length === 0) {
@@ -71,7 +71,7 @@ export function itemsOf(x: Value, start: number, end: number): Value {
   return { lowering: x.lowering, shape: x.shape.with(0, end - start), edges } as StoredValue;
 }
 
-/** The first item, `count` times. */
+/** The value's first item, `count` times. */
 export function repeated(x: Value, count: number): StoredValue {
   const storage = itemsFirst(x);
   const edge = stored(x, storage);
@@ -79,7 +79,7 @@ export function repeated(x: Value, count: number): StoredValue {
   return { lowering: x.lowering, shape: x.shape.with(0, count), edges };
 }
 
-/** A storage in which both feature maps already lie, else one in which the second does. */
+/** A storage in which both feature maps already are, else one in which the second is. */
 export function commonStorage(a: Value, b: Value): Storage {
   const [left, right] = [edgesOf(a), edgesOf(b)];
   const storages = Object.keys(right) as Storage[];

@@ -1,9 +1,9 @@
 /**
- * How do convolutions of three taps get by with fewer multiplications? As Winograd's F(4, 3): a tile of 6 numbers, and a kernel,
- * become 6 numbers each, which are multiplied one by one, and 4 results are made of those: half of the multiplications across
- * frames, and a quarter within a frame, where tiles have two directions. Small maps have F(2, 3), whose kernels are smaller.
+ * How does a convolution of three taps need fewer multiplications? As Winograd's F(4, 3): a tile of 6 numbers and a kernel of
+ * 3 are each turned into 6 numbers, these are multiplied one by one, and the 6 products give 4 results. That is half of the multiplications across frames, and a
+ * quarter within a frame, where tiles have two directions. Small maps use F(2, 3), whose transformed kernels are smaller.
  *
- * https://arxiv.org/abs/1509.09308, section 4. The matrices are Cook and Toom's for as many points and infinity.
+ * https://arxiv.org/abs/1509.09308, section 4. The matrices are Cook and Toom's, for some points and infinity.
  */
 import { addConstant, addNamedConstant, type Edge, type Graph } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
@@ -11,11 +11,11 @@ import { divisorFrom, evenParts } from "../even-parts.ts";
 
 /** How tiles of one size, in one direction or in two, are convolved. */
 export interface Tiles {
-  /** Results a side of a tile. */
+  /** Results along one side of a tile. */
   readonly results: number;
-  /** Numbers a side of what a tile sees. */
+  /** Numbers of the map that a tile reads along one side. */
   readonly seen: number;
-  /** Numbers that a tile becomes, and a kernel. */
+  /** Products of a tile: so many numbers are made of the tile, and of the kernel. */
   readonly products: number;
   /** (products, taps). */
   readonly kernelMatrix: Matrix;
@@ -33,14 +33,14 @@ interface Maps {
 
 type Matrix = readonly (readonly number[])[];
 
-/** In one direction, and as many results as there are points but one. */
+/** Tiles in one direction, with one result fewer than there are points. */
 function tilesOf(points: readonly number[]): Tiles {
   const results = points.length - 1;
   const kernelRows = points.map((point, own) => {
     const scale = points.reduce((product, other, index) => (index === own ? product : product * (point - other)), 1);
     return [1 / scale, point / scale, point ** 2 / scale];
   });
-  // Coefficients of the polynomial whose roots are the other points; of all of them for infinity.
+  // The coefficients of the polynomial whose roots are the other points; for infinity, of the one whose roots are all points.
   const tileRows = points.map((_, own) => [...withRoots(points.filter((_, index) => index !== own)), 0]);
   const resultRows = Array.from({ length: results }, (_, power) => [
     ...points.map((point) => point ** power),
@@ -66,7 +66,7 @@ function withRoots(roots: readonly number[]): number[] {
   return polynomial;
 }
 
-/** The same in both directions at once: Kronecker products of the matrices with themselves. */
+/** The same tiles in both directions at once: the matrices become Kronecker products with themselves. */
 function bothWays(tiles: Tiles): Tiles {
   const square = (matrix: Matrix) =>
     matrix.flatMap((down) => matrix.map((across) => down.flatMap((a) => across.map((b) => a * b))));
@@ -79,22 +79,23 @@ function bothWays(tiles: Tiles): Tiles {
   };
 }
 
-/** The usual points 0, 1, -1, 2 and -2 have twice the rounding error. */
+/** Tiles across frames. The usual points 0, 1, -1, 2 and -2 would have twice the rounding error. */
 const frameTiles = tilesOf([0, 3 / 4, -3 / 4, 3 / 2, -3 / 2]);
 
-/** Of maps. */
+/** F(2x2, 3x3) and F(4x4, 3x3), for 3 x 3 convolutions within a frame. */
 export const smallTiles = bothWays(tilesOf([0, 1, -1]));
 export const largeTiles = bothWays(frameTiles);
 
 /** Numbers in the largest array that is made on the way, so that it stays in a processor's cache. */
 const cachedNumbers = 8e6;
 
-/** Multiplications for each plane with which tiles are made in one product. */
+/** The most multiplications for each plane with which the tiles of a map are made in one product. */
 const largestTransform = 100_000;
 
 /**
- * The tiles that are fastest for 3 x 3 convolutions of maps, where any are. A kernel takes as long as 40 tiles more, and what is
- * done for each channel counts where there are few; a convolution itself is slow where a map has few pixels.
+ * The fastest tiles for a 3 x 3 convolution of maps; undefined where the convolution itself is faster. The figures were fitted to
+ * measurements: transforming a kernel takes as long as 40 more tiles, work for each channel counts where channels are few, and
+ * a convolution itself is slow where a map has few pixels.
  */
 export function mapTilesFor(maps: Maps, inputs: number, outputs: number): Tiles | undefined {
   const { frames, height, width } = maps;
@@ -108,13 +109,16 @@ function tileCount({ frames, height, width }: Maps, { results }: Tiles): number 
   return frames * Math.ceil(height / results) * Math.ceil(width / results);
 }
 
-/** Whether tiles across frames are faster: products are 0.5 of a convolution's, and more where tiles reach beyond the last frame. */
+/**
+ * Whether tiles are faster for a convolution across frames. They need half of its products, and more where tiles reach beyond the
+ * last frame.
+ */
 export function isWorthFrameTiles(frames: number, pixels: number, inputs: number, outputs: number): boolean {
   const products = (frameTiles.seen * Math.ceil(frames / frameTiles.results)) / (3 * frames);
   return products + 80 / Math.min(inputs, outputs) + 200 / (frames * pixels) < 0.85;
 }
 
-/** In how many strips of rows a picture is done. */
+/** Into how many strips of rows a picture is divided. */
 function stripsOf([frames, inputs, height, width]: readonly number[], outputs: number, tiles: Tiles): number {
   const rows = Math.ceil(height! / tiles.results);
   const numbersOfRow = tiles.products * frames! * Math.max(inputs!, outputs) * Math.ceil(width! / tiles.results);
@@ -122,8 +126,8 @@ function stripsOf([frames, inputs, height, width]: readonly number[], outputs: n
 }
 
 /**
- * In how many equal pieces a kernel is transformed and used: one where it is in memory as a whole, for strips that all read it.
- * Small ones are still in the cache when they are used, but the map's tiles are packed once for each.
+ * Into how many equal pieces a kernel is divided to be transformed and used. It is one piece where several strips read it. Small
+ * pieces are still in the cache when they are used, but the map's tiles are packed once for each piece.
  */
 export function piecesOfKernel(x: Edge, outputs: number, tiles: Tiles): number {
   if (stripsOf(x.shape, outputs, tiles) > 1) return 1;
@@ -145,7 +149,7 @@ export function transformKernel(kernel: Edge, { kernelMatrix, products }: Tiles)
 /**
  * (frames, inputs, height, width) -> (frames, outputs, height, width), with a pixel of zeros around each frame.
  *
- * @param kernels (products, some outputs, inputs) each, as many outputs in each
+ * @param kernels (products, some outputs, inputs) each, with equally many outputs
  */
 export function convolveTiles(x: Edge, kernels: readonly Edge[], bias: Edge | undefined, tiles: Tiles): Edge {
   const outputs = kernels.reduce((sum, { shape }) => sum + shape[1]!, 0);
@@ -156,7 +160,7 @@ export function convolveTiles(x: Edge, kernels: readonly Edge[], bias: Edge | un
   return bias ? ops.add(planes, ops.reshape(bias, [outputs, 1, 1])) : planes;
 }
 
-/** The results of tiles from row `start` of them to row `end` (exclusive). */
+/** The results of the tiles from their row `start` to their row `end` (exclusive). */
 function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: number, end: number): Edge {
   const { results: side, products, resultMatrix } = tiles;
   const [frames, channels, height, width] = x.shape as [number, number, number, number];
@@ -180,8 +184,8 @@ function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: n
 }
 
 /**
- * (frames, channels, height, width) -> (frames * channels, products, rows, columns) of tiles: a convolution of one channel, or where the
- * map is small one product, since a convolution takes some time for each plane.
+ * (frames, channels, height, width) -> (frames * channels, products, rows, columns) of tiles. It is a convolution of one channel. For a
+ * small map it is one product, since a convolution takes some time for each plane.
  */
 function transformTiles(
   map: Edge,
@@ -206,7 +210,7 @@ function transformTiles(
   return ops.reshape(transformed, [planes, products, rows, columns]);
 }
 
-/** (pixels, products * tiles): what each pixel of a map gives to each product of each tile. */
+/** (pixels, products * tiles): the factor with which each pixel of a map enters each number of each tile. */
 function denseTransform(
   [height, width]: readonly [number, number],
   [rows, columns]: readonly [number, number],
@@ -229,8 +233,8 @@ function denseTransform(
 }
 
 /**
- * (frames * channels, products, rows, columns) -> (products, channels, frames * tiles): a Gather of rows, which copies in several
- * threads, where a Transpose has one.
+ * (frames * channels, products, rows, columns) -> (products, channels, frames * tiles). A Gather of rows copies in several threads,
+ * where a Transpose copies in one.
  */
 function byProduct(tiles: Edge, frames: number): Edge {
   const { graph, shape } = tiles;
@@ -252,8 +256,8 @@ export function transformFrameKernel(kernel: Edge): Edge {
 }
 
 /**
- * (1, inputs, frames, pixels) -> (1, outputs, frames, pixels), or two frames fewer without `padding`, frames of zeros at both
- * ends.
+ * (1, inputs, frames, pixels) -> (1, outputs, frames, pixels) with a `padding` of one frame of zeros at both ends, and two frames
+ * fewer without it.
  *
  * @param kernel (6, outputs, inputs)
  */
@@ -285,7 +289,7 @@ export function convolveFrameTiles(x: Edge, kernel: Edge, bias: Edge, padding: 0
   return ops.add(ops.concat(results, 3), ops.reshape(bias, [outputs, 1, 1]));
 }
 
-/** (1, rows, columns). */
+/** The matrix as a constant, (1, rows, columns). */
 function matrixOf(graph: Graph, matrix: Matrix): Edge {
   return ops.floats(graph, matrix.flat(), [1, matrix.length, matrix[0]!.length]);
 }

@@ -4,19 +4,19 @@ import { crossAttentionToOneToken } from "../../nn/attention.ts";
 import { embeddingProjection, sinusoidalEmbedding } from "../../nn/embedding.ts";
 import type { Weights } from "../../weights/view.ts";
 
-/** What a layer gives that sees neither latents nor noise level: rows that are added to tokens. */
+/** The result of a layer that sees neither latents nor noise level: rows that are added to tokens. */
 export interface ConditioningRows {
-  /** The layer, from the transformer. */
+  /** The layer's path, from the transformer on. */
   readonly path: string;
   readonly shape: readonly [rows: number, channels: number];
-  /** Works them out of the image embedding, (1, context channels). */
+  /** Writes the layer for the image embedding, (1, context channels). */
   write(w: Weights, embedding: Value): Value;
 }
 
 /** Gives the rows of a layer, whose shape must be the one given. */
 export type ReadRows = (layer: Weights, shape: ConditioningRows["shape"]) => Value;
 
-/** A transformer as its rows depend on it. */
+/** What the shapes of a transformer's rows depend on. */
 export interface TransformerSize {
   readonly channels: number;
   readonly layers: number;

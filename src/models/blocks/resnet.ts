@@ -6,7 +6,7 @@ import { groupNorm } from "../../nn/norm.ts";
 import type { Weights } from "../../weights/view.ts";
 
 /**
- * norm, SiLU, conv, twice; the time embedding (1, channels) is added in between.
+ * Norm, SiLU and convolution, twice. The time embedding (1, channels) is added in between.
  *
  * @param parts feature maps whose channels together are the input
  */
@@ -31,7 +31,7 @@ export function resnetBlock(w: Weights, parts: readonly Value[], outputs: number
  *
  * The blend `a * x + (1 - a) * (x + h)` is `x + (1 - a) * h`, so (1 - a) is a gain of the last convolution.
  * @param parts feature maps whose channels together are the input
- * @param options `temporalShare` reads (1 - a) off the mix factor, which the two networks do differently: see time-mixer.ts.
+ * @param options `temporalShare` makes (1 - a) of the mix factor, which differs between the two networks: see time-mixer.ts
  */
 export function spatioTemporalResBlock(
   w: Weights,

@@ -2,7 +2,7 @@
 import type { Value } from "../../lowering/lowering.ts";
 import type { Weights } from "../../weights/view.ts";
 
-/** sigmoid(mix factor): the spatial share in the UNet, the temporal share in the VAE decoder, which switches them. */
+/** sigmoid(mix factor): the spatial share in the UNet, and the temporal share in the VAE decoder, where the two are switched. */
 export function mixShare(mixer: Weights, x: Value): Value {
   return x.lowering.sigmoid(x.lowering.parameter(mixer.tensor("mix_factor", [1])));
 }

@@ -8,7 +8,7 @@ import type { Weights } from "../../weights/view.ts";
 import type { ReadRows } from "./conditioning-rows.ts";
 import { mixShare } from "./time-mixer.ts";
 
-/** diffusers' `TransformerSpatioTemporalModel`, with the rows of its cross-attention and of the frames' numbers as they are read. */
+/** diffusers' `TransformerSpatioTemporalModel`. The rows of its cross-attention and of the frames' numbers come from outside. */
 export function spatioTemporalTransformer(
   w: Weights,
   x: Value,
@@ -58,10 +58,10 @@ export function spatialBlock(
 }
 
 /**
- * diffusers' `TemporalBasicTransformerBlock` of a map and the positions of its frames (frames, 1, channels), blended with
- * that map.
+ * diffusers' `TemporalBasicTransformerBlock` of a map plus the positions of its frames (frames, 1, channels), blended with the
+ * map.
  *
- * @param share of the map in the blend
+ * @param share the map's share in the blend
  */
 export function blendedTemporalBlock(
   w: Weights,
@@ -86,7 +86,7 @@ export function blendedTemporalBlock(
   return result!;
 }
 
-/** Of an item's tokens in the hidden layer of a feed-forward. */
+/** How many numbers the tokens of one item have in the hidden layer of a feed-forward. */
 function hiddenNumbers({ shape }: Value): number {
   return 4 * shape[1]! * shape[2]!;
 }

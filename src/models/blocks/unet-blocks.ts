@@ -21,7 +21,7 @@ export interface UnetLevel {
 export interface Conditioning {
   /** The time embedding, (1, time channels). */
   readonly time: Value;
-  /** What the layers give that see nothing else of an evaluation. */
+  /** Gives the rows of the layers that see neither latents nor noise level. */
   readonly readRows: ReadRows;
   /** In how many pieces feed-forward layers are computed. Default: 1. */
   readonly feedForwardPieces?: number | undefined;
@@ -57,8 +57,8 @@ export function midBlock(w: Weights, x: Value, conditioning: Conditioning, level
 }
 
 /**
- * diffusers' `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal`. Takes its skip connections off the end of
- * `skips`, and upsamples to the size of the next one there.
+ * diffusers' `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal`. It removes its skip connections from the end of
+ * `skips`, and upsamples to the size of the one that is then the last.
  */
 export function upBlock(w: Weights, x: Value, conditioning: Conditioning, level: UnetLevel, skips: Value[]): Value {
   let h = x;
@@ -92,7 +92,7 @@ function resnet(w: Weights, parts: readonly Value[], { time }: Conditioning, { c
   return spatioTemporalResBlock(w, parts, channels, { eps, temporalShare: remainingShare, time });
 }
 
-/** No block after it evens its errors out: they go into the picture. */
+/** The last ResNet block is exact, because no block after it evens its errors out: they go into the picture. */
 function lastResnet(w: Weights, parts: readonly Value[], conditioning: Conditioning, level: UnetLevel): Value {
   return parts[0]!.lowering.exactly(parts, (exact) => resnet(w, exact, conditioning, level));
 }

@@ -26,7 +26,7 @@ import { downloadFiles } from "./download-files.ts";
 import { findModel } from "./find-model.ts";
 import { noSuchPath } from "./nearest-path.ts";
 
-/** Options of {@link resolveModel}. */
+/** How a model of the hub is found and downloaded. */
 export interface ResolveModelOptions extends HubOptions {
   /** Weights to fetch where a checkpoint has several: `fp16` takes `*.fp16.safetensors`. Default: the plain ones. */
   readonly variant?: string | undefined;

@@ -1,4 +1,4 @@
-/** When is sharp loaded? With the first picture that is read or written, and what is said where it does not start. */
+/** When is sharp loaded, and what is said where it does not start? It is loaded with the first picture that is read or written. */
 import { StillmotionError } from "../../errors.ts";
 
 export type Sharp = typeof import("sharp").default;

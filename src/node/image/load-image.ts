@@ -7,15 +7,14 @@ import type { ImageSource } from "./read-source.ts";
 /**
  * Loads a still picture: JPEG, PNG, WebP, AVIF, or the first frame of a GIF. An animation of one frame is a still.
  *
- * The pixels are those of diffusers' `load_image`: turned upright by the EXIF orientation, alpha dropped (not blended) unless
- * a `background` is given, grey and CMYK brought to RGB with Pillow's formulas, values as stored unless `colorProfile` is
- * `srgb`. Two differences: 16-bit grey keeps its upper 8 bits where Pillow clips at 255, and AVIF with halved colour resolution
- * may differ at sharp colour edges, where decoders are free.
+ * The pixels are those of diffusers' `load_image`. They are turned upright by the EXIF orientation; alpha is dropped, not blended,
+ * unless a `background` is given; grey and CMYK are brought to RGB with Pillow's formulas; values are as stored unless `colorProfile`
+ * is `srgb`. There are two differences: 16-bit grey keeps its upper 8 bits, where Pillow clips at 255, and AVIF with halved colour
+ * resolution may differ at sharp colour edges, where decoders are free.
  *
  * @param source a path, an http(s), file or data URL, the file's bytes (copied before the call returns its promise), or a Blob
- * @throws StillmotionError `invalid-image` when there is no such file, it is not a picture, damaged, animated (other than
- *   GIF) or beyond the limits, or when it shall be brought to sRGB and its colour profile cannot be used; `invalid-option`;
- *   `aborted` when the signal fires
+ * @throws StillmotionError `invalid-image` when there is no such file, when it is no picture, damaged, animated (other than GIF) or
+ *   beyond the limits, or when its colour profile is asked for and cannot be used; `invalid-option`; `aborted` when the signal fires
  * @example
  * const image = await loadImage("rocket.png");
  * const asSeen = await loadImage("phone.jpg", { colorProfile: "srgb", background: "white" });

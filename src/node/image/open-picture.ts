@@ -1,4 +1,4 @@
-/** What becomes of a picture file, and what is noticed on the way? Read, identified, decoded, brought to upright sRGB. */
+/** How does a picture file become pixels, and what is noticed on the way? It is read, identified, decoded and turned upright. */
 import type { Metadata } from "sharp";
 import { inCall, message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { noBackground, parseBackground, putOver } from "../../image/background.ts";
@@ -16,14 +16,18 @@ import type { ImageSource, SourceBytes } from "./read-source.ts";
 import { readSource } from "./read-source.ts";
 import { type OtherColors, toSrgb } from "./to-srgb.ts";
 
-/**
- * - `ignore`: values as the file has them, as in the reference
- * - `srgb`: brought to sRGB by the file's colour profile, or its numbers for primaries and gamma
- */
 export const colorProfiles = ["ignore", "srgb"] as const;
+
+/**
+ * What a picture's colour profile does.
+ *
+ * - `ignore`: nothing, values are as the file has them, as in the reference
+ * - `srgb`: the picture is brought to sRGB by the file's colour profile, or its numbers for primaries and gamma
+ * @useDeclaredType
+ */
 export type ColorProfile = (typeof colorProfiles)[number];
 
-/** Options of `loadImage`; see {@link loadImageDefaults} for what is taken instead. */
+/** Options of `loadImage`. */
 export interface LoadImageOptions {
   /** What a colour profile does. Default: `ignore`, as in the reference. */
   readonly colorProfile?: ColorProfile | undefined;
@@ -63,13 +67,13 @@ export interface Picture {
   readonly image: Image;
   /** For messages. */
   readonly name: string;
-  /** The colour space that the file names, where that counts and is not sRGB. */
+  /** The colour space that the file names, if it is not sRGB and was asked for. */
   readonly colors: OtherColors | undefined;
-  /** The background, where that made another picture than dropping alpha would have. */
+  /** The background, if it made another picture than dropping alpha would have made. */
   readonly putOver: string | undefined;
 }
 
-/** See `loadImage`. A profile that cannot be used is no error here, but noticed. */
+/** See `loadImage`. Here a profile that cannot be used is no error; it is told in `colors`. */
 export async function openPicture(source: ImageSource, options: LoadImageOptions): Promise<Picture> {
   const { maxPixels, maxBytes, timeoutMs, signal, ...shown } = { ...loadImageDefaults, ...withoutUndefined(options) };
   checkLimits({ maxPixels, maxBytes, timeoutMs });
@@ -162,7 +166,7 @@ function checkHeader(
   }
 }
 
-/** The whole picture: a frame with what surrounds it. */
+/** The whole picture: the frame, and around it the canvas, if there is one. */
 async function decode(sharp: Sharp, still: StillFile, space: string | undefined): Promise<StoredPixels> {
   const read = (bytes: Uint8Array) => {
     const opened = sharp(bytes, { limitInputPixels: false, ignoreIcc: true, failOn: "error" });
@@ -175,7 +179,7 @@ async function decode(sharp: Sharp, still: StillFile, space: string | undefined)
   return still.canvas ? putOnCanvas(frame, still.canvas) : frame;
 }
 
-/** The EXIF orientation, or where there is none the one in XMP, as Pillow's `getexif`. */
+/** The EXIF orientation, or without one that in XMP, as in Pillow's `getexif`. */
 function orientationOf(header: Metadata): number {
   if (header.orientation !== undefined) return header.orientation;
   const inXmp = header.xmpAsString?.match(/tiff:Orientation(?:="|>)([0-9])/);

@@ -1,4 +1,4 @@
-/** How do the bytes of a picture get here? From a path, a URL, a Blob or memory, never more of them than allowed. */
+/** How are the bytes of a picture read? From a path, a URL, a Blob or memory, and never more of them than allowed. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ export interface SourceBytes {
   readonly bytes: Uint8Array;
 }
 
-/** Reads all bytes of a source. Throws `invalid-image` when there are none, too many, or they cannot be had. */
+/** Reads all bytes of a source. Throws `invalid-image` when there are none or too many, or when they cannot be read. */
 export async function readSource(source: ImageSource, limits: ReadLimits): Promise<SourceBytes> {
   throwIfAborted(limits.signal);
   const read = await readAny(source, limits);
@@ -75,7 +75,7 @@ function readPlace(place: Place, source: string, limits: ReadLimits): Promise<So
   return "url" in place ? readUrl(place.url, limits, sourceName(source)) : readFile(place.path, limits, source);
 }
 
-/** The file on this machine that text stands for; undefined for what is elsewhere, or is refused when it is read. */
+/** The file on this machine that text stands for; undefined for a file elsewhere, and for text that is refused when it is read. */
 export async function localPath(source: string): Promise<string | undefined> {
   const place = await placeOf(source).catch(() => undefined);
   return place && "path" in place ? place.path : undefined;
@@ -186,7 +186,7 @@ async function collect(
   return { name, bytes };
 }
 
-/** They are decoded later, when the caller may have used their memory for something else. */
+/** Copies bytes, because they are decoded later, when the caller may have used their memory for something else. */
 function copyBytes(source: Uint8Array | ArrayBuffer, limits: ReadLimits): SourceBytes {
   const name = "given as bytes";
   if (source.byteLength > limits.maxBytes) throw tooLarge(name, source.byteLength, limits);

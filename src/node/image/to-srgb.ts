@@ -1,4 +1,4 @@
-/** How do values in another colour space become sRGB? Through the profile, by lcms in libvips; those in sRGB stay as they are. */
+/** How do values in another colour space become sRGB? By their profile, with lcms in libvips. Values in sRGB stay as they are. */
 import { type ColorTag, hasTables, profileModel } from "../../image/icc-profile.ts";
 import { type ProfiledPixels, profiledTiff } from "../../image/profiled-tiff.ts";
 import { type ColorModel, firstChannel, lightOfInk, type StoredPixels } from "../../image/stored-pixels.ts";
@@ -7,7 +7,7 @@ import type { Sharp } from "./import-sharp.ts";
 /** The colour space of a picture that is not in sRGB. */
 export interface OtherColors {
   readonly name: string;
-  /** Why the values were left as they are; undefined where they were brought to sRGB. Ends a sentence. */
+  /** Why the values were left as they are, to end a sentence; undefined where they were brought to sRGB. */
   readonly problem: string | undefined;
 }
 
@@ -34,7 +34,7 @@ export async function toSrgb(sharp: Sharp, pixels: StoredPixels, tag: ColorTag |
   }
 }
 
-/** In the channels that the profile is for: of grey one or three. */
+/** The pixels with as many channels as the profile is for: grey may need one or three. */
 function profiledPixels({ width, height, model, data }: StoredPixels, icc: Uint8Array): ProfiledPixels {
   const profile = profileModel(icc);
   if (profile === undefined) throw new Error("it is damaged, or for other values than grey, RGB or CMYK");
@@ -47,8 +47,8 @@ function profiledPixels({ width, height, model, data }: StoredPixels, icc: Uint8
 const modelNames = { grey: "grey", rgb: "RGB", cmyk: "CMYK" } as const;
 
 /**
- * There are many profiles for sRGB, most with rounded numbers: through such a one no value moves by more than a rounding. Where
- * it leads through tables (sRGB v4 ICC preference), these also fit the colours to a print, so its name is taken.
+ * There are many profiles for sRGB, most of them with rounded numbers, which move no value by more than a rounding. A profile that
+ * leads through tables (sRGB v4 ICC preference) also fits the colours to a print, so there the name decides.
  *
  * Grey stays grey in every RGB, so of a grey picture only the curve counts.
  */
@@ -61,7 +61,7 @@ async function isSrgb(sharp: Sharp, model: ColorModel, name: string, icc: Uint8A
   return converted.every((value, i) => Math.abs(value - probe.data[i]!) <= rounding);
 }
 
-/** All levels of grey, and for a picture in colour nine levels of red, green and blue in all ways. */
+/** All levels of grey, and for a picture in colour also all combinations of nine levels of red, green and blue. */
 function probeOf(model: "grey" | "rgb"): StoredPixels {
   const greys = Array.from({ length: 256 }, (_, level) => [level, level, level]);
   const ninth = (n: number) => Math.min(255, (n % 9) * 32);
@@ -74,11 +74,11 @@ function probeOf(model: "grey" | "rgb"): StoredPixels {
   return { width: pixels.length, height: 1, model, data: Uint8Array.from(pixels.flat()), alpha: undefined };
 }
 
-/** Bytes at a time, so that a large picture is not copied as a whole. */
+/** How many bytes are converted at a time, so that a large picture is not copied as a whole. */
 const pieceBytes = 64e6;
 
 /**
- * In libvips' intent, perceptual.
+ * The pixels in sRGB, by the perceptual intent, which is libvips' own.
  *
  * @returns (pixels, 3)
  * @throws Error for a profile that lcms does not take

@@ -11,6 +11,7 @@ import { encodePngs, pngFramePath } from "./png-frames.ts";
 import { encodeWebp } from "./webp.ts";
 import { checkWritable, type FileToWrite, writeFilesAtomically } from "./write-file.ts";
 
+/** Options of {@link exportToVideo}. */
 export interface ExportOptions {
   /** Frames a second: 0.001 to 1000 in MP4, 0.01 to 50 in GIF, 0.001 to 90 in WebP. Default 7. */
   readonly fps?: number | undefined;
@@ -27,9 +28,8 @@ export interface ExportOptions {
 /**
  * Writes a clip as `.mp4`, `.gif`, `.webp`, numbered `.png` files or `.safetensors`.
  *
- * The file gets its name only when it is whole. `clip.png` makes `clip-0001.png` and so on; a pattern such as
- * `clip-%04d.png` is followed. Nothing is copied: leave frames and options as they are until the promise settles.
- * Counterpart of `export_to_video` in diffusers.
+ * The file gets its name only when it is whole. `clip.png` makes `clip-0001.png` and so on; a pattern such as `clip-%04d.png` is
+ * followed. Nothing is copied: leave frames and options as they are until the promise settles. It is the counterpart of `export_to_video` in diffusers.
  *
  * @param clip frames of one size, or the frames with their float frames and latents (kept by `.safetensors` alone)
  * @returns the paths of the files written

@@ -14,8 +14,8 @@ const worstQuantizer = 51;
 const idrSlice = 5;
 
 /**
- * Codes with a constant quantisation parameter, so a frame's quality does not depend on its neighbours. Between frames
- * (about 0.1 s each at 1024x576 on one core) the event loop runs, and the signal is looked at.
+ * Codes with a constant quantisation parameter, so that a frame's quality does not depend on its neighbours. Between frames (about
+ * 0.1 s each at 1024x576 on one core) the event loop gets its turn, and the signal is checked.
  */
 export const encodeH264Wasm: H264Encoder = async (frames, settings) => {
   const { createH264MP4Encoder } = loadModule();
@@ -86,8 +86,8 @@ function bytesOf(source: AllowSharedBufferSource): Uint8Array {
 }
 
 /**
- * Loads the module, and takes away the handlers for uncaught errors that its start-up code puts on the process: they
- * would end the host program. `require` rather than `import`, so that nobody else can add a handler in between.
+ * Loads the module, and removes the handlers for uncaught errors that its start-up code puts on the process, which would end the
+ * host program. It is loaded by `require` and not by `import`, so that nobody else can add a handler in between.
  */
 function loadModule(): typeof import("h264-mp4-encoder") {
   const events = ["uncaughtException", "unhandledRejection"];

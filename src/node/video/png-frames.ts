@@ -30,8 +30,8 @@ export async function encodePngs(frames: readonly Image[], options: EncodeOption
 }
 
 /**
- * The files that a path stands for, counted from 1: `%d` or `%04d` in its name is the number, else the number goes
- * before the extension (`clip.png` is `clip-0001.png` and so on).
+ * The file of a frame, counted from 1. The number takes the place of `%d` or `%04d` in the path's name, else it comes before the
+ * extension (`clip.png` gives `clip-0001.png` and so on).
  */
 export function pngFramePath(path: string, number: number): string {
   const { before, digits, after } = numberingOf(path);
@@ -48,7 +48,7 @@ export function pngFrameNumber(path: string, fileName: string): number | undefin
   return number > 0 && numberText(number, digits) === text ? number : undefined;
 }
 
-/** More digits than a name may have on any file system, which says so. */
+/** More digits than a name may have on any file system; the file system then says so. */
 const longestNumber = 1000;
 
 function numberingOf(path: string): { before: string; digits: number; after: string } {

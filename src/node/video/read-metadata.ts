@@ -1,4 +1,4 @@
-/** What does a written clip say of itself? Size, frames, rate and the settings that made it. */
+/** What does a clip's file say of itself? Its size, frames and rate, and the settings that made it. */
 import { open, readFile, stat } from "node:fs/promises";
 import { FilePathSource, Input, MP4 } from "mediabunny";
 import type { Metadata } from "sharp";
@@ -15,8 +15,11 @@ import { pngFramePath } from "./png-frames.ts";
 /** What {@link readClipMetadata} finds. */
 export interface ClipMetadata {
   readonly format: ClipFormat;
+  /** Pixels. */
   readonly width: number;
+  /** Pixels. */
   readonly height: number;
+  /** How many there are. */
   readonly frames: number;
   /** Frames a second; undefined where neither the format nor the settings say. */
   readonly fps: number | undefined;
@@ -24,7 +27,7 @@ export interface ClipMetadata {
   readonly settings: Record<string, unknown> | undefined;
 }
 
-/** A clip before the stored settings are set against it. */
+/** What is known of a clip before it is compared with the stored settings. */
 interface Found {
   readonly format: ClipFormat;
   readonly width: number;
@@ -156,7 +159,7 @@ async function findSafetensors(path: string): Promise<Found> {
   return { format: "safetensors", width, height, frames, durationSeconds: undefined, stored };
 }
 
-/** The stored rate where the clip is as long as it says, to the 10 ms that GIF counts in; else the clip's own. */
+/** The stored rate if the clip is as long as that rate makes it, within the 10 ms that GIF counts in; else the clip's own rate. */
 function rateOf({ frames, durationSeconds, stored }: Found): number | undefined {
   if (!durationSeconds) return stored?.fps;
   const asStored = stored && Math.abs(frames / stored.fps - durationSeconds) <= 0.01;

@@ -15,8 +15,8 @@ export interface WriteOptions {
 }
 
 /**
- * Writes a file, or leaves what was there: the bytes go to a temporary file in the same folder, to the disk, and only then
- * to the final name. An existing file is replaced; the folder must exist.
+ * Writes a file, or leaves what was there. The bytes go to a temporary file in the same folder, which gets the final name only when
+ * they are on the disk. An existing file is replaced; the folder must exist.
  *
  * @throws StillmotionError `output` for a missing or read-only folder, a path that is a folder, a full disk; `aborted`
  */
@@ -24,7 +24,7 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array, optio
   await writeFilesAtomically([{ path, bytes }], options);
 }
 
-/** The same for several files: none gets its name before all are on the disk. */
+/** Writes several files, of which none gets its name before all are on the disk. */
 export async function writeFilesAtomically(
   files: readonly FileToWrite[],
   { signal }: WriteOptions = {},
@@ -85,7 +85,7 @@ async function writeWhole(path: string, bytes: Uint8Array, signal: AbortSignal |
   }
 }
 
-/** Throws `output` with a reason and a way out for what the file system said. */
+/** Throws `output` with the file system's reason and a way to mend it. */
 export function throwOutputError(path: string, sizeBytes: number, cause: unknown, folder = dirname(path)): never {
   if (cause instanceof StillmotionError) throw cause;
   const code = codeOf(cause);

@@ -8,7 +8,7 @@ import { type LayerPatterns, layerPatterns } from "./layer-patterns.ts";
 export interface ConfiguredLayer {
   /** As the file spells it, for messages. */
   readonly name: string;
-  /** The paths by which patterns may name it; none where only the network's own paths tell them (kohya). */
+  /** The paths by which patterns may name it; none for kohya's names, whose paths only the network itself can tell. */
   readonly paths: readonly string[];
   /** Whether it is a convolution with a kernel of more than one tap. */
   readonly hasKernel: boolean;
@@ -36,7 +36,7 @@ export interface AdapterConfig {
 /** What PEFT 0.21.2 tuners/lora/config.py `LoraConfig` takes where a configuration has no `lora_alpha`. */
 const peftAlpha = 8;
 
-/** Members that make a LoRA something else than pairs of matrices for the checkpoint's weights, and what that is. */
+/** Members of a configuration that say that it is no plain LoRA, and what it is instead. */
 const otherKinds: Readonly<Record<string, string>> = {
   use_dora: "a DoRA",
   use_qalora: "a QALoRA",
@@ -55,12 +55,12 @@ const otherKinds: Readonly<Record<string, string>> = {
   fan_in_fan_out: "for weights that lie by inputs",
 };
 
-/** Ways to start training that leave the checkpoint's weights as they are. */
+/** Training starts that leave the checkpoint's weights as they are. */
 const harmlessStarts = ["true", "false", "gaussian", "eva", "orthogonal", "mica"];
 const startsThatChangeWeights = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/;
 
 /**
- * Members that are not named in this file are about training, or about where the LoRA came from.
+ * Reads what concerns the scale. All members that are not named in this file are about training, or about where the LoRA came from.
  *
  * @throws StillmotionError `unsupported` for a configuration of another kind of adapter, `invalid-checkpoint`
  */
@@ -111,7 +111,7 @@ function refuseOtherKinds(members: JsonObject, where: string): void {
   if (!harmlessStarts.includes(start)) unsupported(`has init_lora_weights ${shown(start)}, which is not known`);
 }
 
-/** As Python takes a value for true. */
+/** True for values that Python takes for true. */
 function isSet(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
   return Boolean(value);
@@ -150,7 +150,7 @@ function wholeRank(value: unknown, what: string, where: string): number | undefi
   return refuse(where, `gives the ${what} ${rank}, expected a whole number above 0`);
 }
 
-/** What stands at a name; undefined for null, as PEFT writes what is not used. */
+/** The member of that name; undefined for null, which PEFT writes for what is not used. */
 function own(members: JsonObject, name: string): unknown {
   return Object.hasOwn(members, name) ? (members[name] ?? undefined) : undefined;
 }

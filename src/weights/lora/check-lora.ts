@@ -59,7 +59,7 @@ function checkShapes({ down, up, alpha }: CompleteLayer, where: string): void {
   }
 }
 
-/** The bytes of the halves. */
+/** Throws `unsupported` when the halves, of these sizes, are too large together. */
 export function assertNotTooLarge(sizesBytes: readonly number[], where: string): void {
   const total = sizesBytes.reduce((sum, size) => sum + size, 0);
   if (total <= maxLoraBytes) return;
@@ -114,7 +114,7 @@ function refuseOtherNetworks(grouped: GroupedTensors, where: string): void {
   );
 }
 
-/** How many there are, and the first few. */
+/** How many there are, and the names of the first few. */
 export function listed(names: readonly string[], what: string): { count: string; names: string } {
   const rest = names.length > 5 ? ` and ${names.length - 5} more` : "";
   return {

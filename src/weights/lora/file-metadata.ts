@@ -1,4 +1,4 @@
-/** What does a file's own metadata say of its scale? diffusers, trainers of the PEFT family and kohya's scripts each in their way. */
+/** What does a file's own metadata say of its scale? diffusers, trainers of the PEFT family and kohya's scripts write it differently. */
 import { parseJsonObject } from "../../json/json-reader.ts";
 import type { JsonObject } from "../types.ts";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.ts";
@@ -21,7 +21,7 @@ function diffusersConfig(metadata: Metadata, where: string): AdapterConfig | und
   return readAdapterConfig(ofUnet(jsonObject(text, place)), place);
 }
 
-/** Members under the network's name, as pipelines write them, else the bare ones. */
+/** The members for the UNet. Those with the prefix `unet.`, as pipelines write them, come before bare ones of the same name. */
 function ofUnet(members: JsonObject): JsonObject {
   const named = Object.entries(members).flatMap(([name, value]): [string, unknown][] =>
     name.startsWith("unet.") ? [[name.slice("unet.".length), value]] : [],
@@ -29,7 +29,7 @@ function ofUnet(members: JsonObject): JsonObject {
   return { ...members, ...Object.fromEntries(named) };
 }
 
-/** Members of PEFT's configuration that trainers write into the metadata by themselves. */
+/** Members of PEFT's configuration that trainers write into the metadata one by one. */
 const peftNames =
   /^(r|lora_alpha|(rank|alpha)_pattern|use_(rslora|dora|qalora|bdlora)|peft_type|lora_bias|init_lora_weights)$/;
 
@@ -56,7 +56,7 @@ function plainNumbers(metadata: Metadata, where: string): AdapterConfig[] {
   });
 }
 
-/** Python's or JSON's text of a value; what is neither is text. */
+/** A value from its text in Python or JSON. What is neither stays text. */
 function readText(given: string, where: string): unknown {
   const text = given.replace(/^PeftType\./, "");
   if (/^(true|false)$/i.test(text)) return text.toLowerCase() === "true";

@@ -1,4 +1,4 @@
-/** Which file of weights does a path stand for, and which configuration lies beside it? The path is a file's or a folder's. */
+/** Which file of weights does a path to a file or a folder stand for, and which configuration lies beside it? */
 import { StillmotionError } from "../../errors.ts";
 import { readOptionalJsonFile } from "../checkpoint/json-file.ts";
 import { type FileSource, kindAt, namesIn } from "../file-source.ts";
@@ -78,7 +78,7 @@ function isWeights(name: string): boolean {
   return /\.safetensors$/i.test(name);
 }
 
-/** Trainers put each of their checkpoints into a folder of its own, PEFT each adapter with a name. */
+/** Folders inside that hold a LoRA: trainers make one for each of their checkpoints, PEFT one for each named adapter. */
 async function foldersWithLora(files: FileSource, folder: string, names: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for (const name of names.slice(0, 64)) {

@@ -14,9 +14,9 @@ export interface LayerTensors {
 
 export interface GroupedTensors {
   readonly layers: readonly LayerTensors[];
-  /** Names that are not of a LoRA's tensor. */
+  /** Names that no tensor of a LoRA has. */
   readonly others: readonly string[];
-  /** Two names for one part of one layer. */
+  /** Pairs of names for the same part of the same layer. */
   readonly doubles: readonly (readonly [string, string])[];
 }
 

@@ -1,4 +1,7 @@
-/** Which value does a `rank_pattern` or an `alpha_pattern` of PEFT's give a layer? That of the first key that fits the end of its path. */
+/**
+ * Which value does a `rank_pattern` or an `alpha_pattern` of PEFT's give a layer? That of the first key that fits the end of the
+ * layer's path.
+ */
 import { StillmotionError } from "../../errors.ts";
 import { printable } from "../../printable.ts";
 import { type PathPattern, pathPattern } from "./path-pattern.ts";
@@ -13,7 +16,7 @@ interface Keyed {
   readonly value: number;
 }
 
-/** Each is tried on each layer; plain paths, of which a file may have one for each layer, are looked up. */
+/** The most regular expressions, each of which is tried on each layer. Plain paths, of which there may be many, are looked up. */
 const mostExpressions = 64;
 
 /**
@@ -56,7 +59,7 @@ export function layerPatterns(name: string, values: Readonly<Record<string, numb
   };
 }
 
-/** JavaScript keeps such members before all others, wherever they stood. */
+/** True for a key that JavaScript moves before all others, wherever it stood. */
 function isNumber(key: string): boolean {
   return /^\d+$/.test(key);
 }

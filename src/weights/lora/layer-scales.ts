@@ -5,14 +5,14 @@ import type { AdapterConfig, ConfiguredLayer } from "./adapter-config.ts";
 
 export interface LayerScale {
   readonly scale: number;
-  /** Undefined where nothing says one, and the scale is 1. */
+  /** Undefined where nothing says one; the scale is then 1. */
   readonly alpha: number | undefined;
   /** A sentence about what was assumed, without the name of the layer. */
   readonly note?: string;
 }
 
 /**
- * A layer's own alpha comes first, then that of a pattern, then the one for all layers.
+ * The scale of a layer. Its own alpha comes first, then that of a pattern, then the one for all layers.
  *
  * @param ownAlpha the number of the layer's alpha tensor
  * @throws StillmotionError `invalid-checkpoint` where the configurations contradict each other or the tensors
@@ -61,7 +61,7 @@ function otherAlpha(layer: ConfiguredLayer, ownAlpha: number, configs: readonly 
   return {};
 }
 
-/** The value that all places give; undefined where there is none. */
+/** The value on which all places agree; undefined where no place gives one. */
 function agreed<Value>(given: readonly { where: string; value: Value }[], what: string): Value | undefined {
   const [first] = given;
   const other = given.find(({ value }) => value !== first!.value);

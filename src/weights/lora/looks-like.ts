@@ -1,6 +1,6 @@
 /** For which model was a LoRA made? Judged by the paths of its layers and the width of what its cross-attentions read. */
 
-/** What is looked at of each layer. */
+/** What each layer tells of its model. */
 interface Clue {
   readonly network: string;
   readonly layer: string;

@@ -2,7 +2,7 @@
 import type { Tensor } from "../../tensor.ts";
 import type { Spelling } from "./tensor-names.ts";
 
-/** One file's worth. */
+/** The LoRA of one file. */
 export interface Lora {
   /** The file's path, for messages. */
   readonly name: string;
@@ -32,7 +32,7 @@ export interface LoraInUse {
 }
 
 /**
- * What all LoRAs of a run may hold together, once, for as long as the pipeline is there. More is no small matrices any
- * longer: the whole UNet of SVD takes 3 GB in fp16.
+ * The most that all LoRAs of a pipeline may hold together, for as long as it lives. More than that are no small matrices: the whole
+ * UNet of SVD takes 3 GB in fp16.
  */
 export const maxLoraBytes = 1e9;

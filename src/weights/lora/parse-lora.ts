@@ -43,9 +43,9 @@ export function parseLora(bytes: Uint8Array, where: string, beside?: ConfigBesid
   return loraOf(outline, memory);
 }
 
-/** What can be told before a tensor is read; throws what is wrong with it. */
+/** What the header and the configurations tell before a tensor is read. Throws what is wrong with them. */
 export function outlineOf(header: SafetensorsHeader, where: string, beside?: ConfigBeside): LoraOutline {
-  // The configurations first: they say of another kind of adapter what it is.
+  // The configurations come first, because they say what another kind of adapter is.
   const ofFile = beside ? [readAdapterConfig(beside.members, beside.where)] : [];
   const configs = [...ofFile, ...configsInMetadata(header.metadata, where)];
   const layers = checkLora(header, where);
@@ -56,7 +56,7 @@ export function outlineOf(header: SafetensorsHeader, where: string, beside?: Con
   return { where, layers, configs };
 }
 
-/** The tensors that are read. */
+/** The tensors that are read from the file. */
 export function entriesOf({ layers }: LoraOutline): SafetensorsEntry[] {
   return layers.flatMap(({ down, up, alpha }) => (alpha ? [down, up, alpha] : [down, up]));
 }
@@ -131,7 +131,7 @@ export function assumptionsOf({ where }: LoraOutline, scales: readonly LayerScal
 }
 
 function numberIn(entry: SafetensorsEntry, bytes: Uint8Array, where: string): number {
-  // What NumPy makes of a number; no other tensor may have this format.
+  // NumPy stores a plain number so; no other tensor may have this format.
   if (entry.dtype === "F64") return new Float64Array(ownBuffer(bytes))[0]!;
   const dtype = dataTypeOf(entry, where);
   return floatsOf({ dtype, data: typedArray(dtype, ownBuffer(bytes)) })[0]!;

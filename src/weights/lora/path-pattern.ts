@@ -6,10 +6,10 @@
  * mean the same in Python and here. Look-around, references, flags and groups that are repeated are not.
  */
 
-/** The ends in `path` of what fits from one of `starts` on. */
+/** The positions in `path` at which a match ends that begins at one of `starts`. */
 type Ends = (path: string, starts: ReadonlySet<number>) => ReadonlySet<number>;
 
-/** True for a path of which the pattern fits the whole, or the steps at its end. */
+/** True for a path that the pattern fits as a whole, or from one of its steps to its end. */
 export type PathPattern = (path: string) => boolean;
 
 const longestPattern = 256;
@@ -33,7 +33,7 @@ interface Reader {
   position: number;
 }
 
-/** Where a step of the path begins. */
+/** The positions at which a step of the path begins. */
 function stepsOf(path: string): ReadonlySet<number> {
   return new Set([0, ...Array.from(path.matchAll(/\./g), ({ index }) => index + 1)]);
 }

@@ -1,4 +1,4 @@
-/** Which weight does each layer of a LoRA change? Its path is looked up among the network's own, and its shape held against the weight's. */
+/** Which weight does each layer of a LoRA change? Its path is looked up among the network's, and its shape compared with the weight's. */
 
 import { printable } from "../../printable.ts";
 import { elementCount, sameShape } from "../../tensor.ts";
@@ -79,7 +79,7 @@ function withoutOnes(shape: readonly number[]): readonly number[] {
 
 type PathFinder = (layer: LoraLayer) => string | undefined;
 
-/** Kohya writes underscores for dots, and paths have underscores of their own: only the network's paths can tell. */
+/** Finds a layer's path. Kohya writes underscores for dots, and paths have underscores too, so only the network's own paths can tell. */
 function pathFinder({ tensors }: Component): PathFinder {
   const paths = [...tensors.keys()].filter((name) => name.endsWith(".weight")).map((name) => name.slice(0, -7));
   const byUnderscores = new Map(paths.map((path) => [path.replaceAll(".", "_"), path]));

@@ -8,7 +8,7 @@ import { withoutWrappers } from "../names/wrapper-prefixes.ts";
  */
 export type Spelling = "diffusers" | "attention processors" | "kohya";
 
-/** One half of the pair, or the number that its rank is divided into. */
+/** One half of the pair, or alpha, the number that is divided by the rank. */
 type LoraPart = "down" | "up" | "alpha";
 
 export interface LoraTensorName {
@@ -49,7 +49,7 @@ const holder = new RegExp(String.raw`^(?:model\.)+(?=unet\.|${unetPath.source.sl
 /** Several times the longest name in use. */
 const maxNameLength = 1024;
 
-/** Undefined for a name that is not of a LoRA's tensor. */
+/** What a tensor's name says; undefined for a name that no tensor of a LoRA has. */
 export function readTensorName(name: string): LoraTensorName | undefined {
   if (name.length > maxNameLength) return undefined;
   const underscored = kohya.exec(withoutWrappers(name));
@@ -71,7 +71,7 @@ export function readTensorName(name: string): LoraTensorName | undefined {
   return alpha ? { network, layer: alpha[1]!, part: "alpha", spelling: "diffusers" } : undefined;
 }
 
-/** Prefixes stand in any order, wrappers between them: `base_model.model.unet.`, `model.unet._orig_mod.base_model.model.`. */
+/** Takes off prefixes, which come in any order with wrappers between: `base_model.model.unet.`, `model.unet._orig_mod.base_model.model.`. */
 function readNetwork(name: string): { network: string; rest: string } {
   let network: string | undefined;
   let rest = withoutWrappers(name).replace(holder, "");
@@ -81,7 +81,7 @@ function readNetwork(name: string): { network: string; rest: string } {
     if (found !== "base_model.model") network = found;
     rest = withoutWrappers(after).replace(holder, "");
   }
-  // The original code calls every network so that denoises, diffusion transformers too.
+  // The original code calls every network that denoises so, diffusion transformers too.
   const isUnet = network === undefined || (network.endsWith("diffusion_model") && unetPath.test(rest));
   return { network: isUnet ? "unet" : network!, rest };
 }
@@ -92,7 +92,7 @@ export function pathInPeft(name: string): string {
   return path.exec(bare)?.[1] ?? bare;
 }
 
-/** What another way of adapting a network calls its tensors; undefined for names of none that is known. */
+/** The other kind of adapter that names its tensors so; undefined for names of no kind that is known. */
 export function otherAdapter(name: string): string | undefined {
   if (/\.(dora_scale|lora_magnitude_vector)\b/.test(name)) return "DoRA";
   if (/\.hada_/.test(name)) return "LoHa";

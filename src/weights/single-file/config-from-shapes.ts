@@ -1,6 +1,6 @@
 /**
- * Which configuration do tensors have? Worked out from their shapes, under diffusers names. Head counts leave no trace
- * there: all published networks have heads of 64 channels in the UNet and of 80 in the image encoder.
+ * Which configuration belongs to given tensors? It is worked out from their shapes, under diffusers' names. Numbers of attention
+ * heads leave no trace there, but all published networks have heads of 64 channels in the UNet and of 80 in the image encoder.
  */
 import { StillmotionError } from "../../errors.ts";
 import type { JsonObject } from "../types.ts";
@@ -12,8 +12,8 @@ const clipHeadSize = 80;
 const addedTimeIds = 3;
 
 /**
- * The config.json of a UNet, but for what only training knows: `num_frames` and `sample_size`. Without
- * `num_attention_heads` where its widths are no multiples of a head.
+ * The config.json of a UNet, without what only its training knows: `num_frames` and `sample_size`. It has no `num_attention_heads`
+ * where the widths are no multiples of a head.
  */
 export function unetConfigOf(tensors: Tensors, where: string): JsonObject {
   const { size, count, levelsOf } = reader(tensors, where);
@@ -56,7 +56,7 @@ export function unetConfigOf(tensors: Tensors, where: string): JsonObject {
   };
 }
 
-/** The config.json of a VAE, but for what only training knows: `sample_size`, `scaling_factor` and `force_upcast`. */
+/** The config.json of a VAE, without what only its training knows: `sample_size`, `scaling_factor` and `force_upcast`. */
 export function vaeConfigOf(tensors: Tensors, where: string): JsonObject {
   const { size, count, levelsOf } = reader(tensors, where);
   const levels = levelsOf("encoder.down_blocks");
@@ -113,7 +113,7 @@ export function assertHeadsKnown(config: JsonObject, where: string): void {
   );
 }
 
-/** Each level is looked for among all tensors, so that a hostile number of them would take forever. */
+/** Each level is looked for among all tensors, so a hostile number of levels would take forever. */
 const maxLevels = 16;
 
 function reader(tensors: Tensors, where: string) {
@@ -144,7 +144,7 @@ function reader(tensors: Tensors, where: string) {
   };
 }
 
-/** `[2, 2, 2]` as 2, the way that published configurations write it. */
+/** Equal values as one, `[2, 2, 2]` as 2, as published configurations have it. */
 function oneOrEach(values: readonly number[]): number | readonly number[] {
   return new Set(values).size === 1 ? values[0]! : values;
 }

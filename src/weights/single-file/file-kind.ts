@@ -4,7 +4,7 @@ import { printable } from "../../printable.ts";
 import { isAverage } from "../names/wrapper-prefixes.ts";
 import { partStarts } from "./file-parts.ts";
 
-/** `checkpoint` and `unet` can be opened; the others are said to be what they are. */
+/** `checkpoint` and `unet` can be opened; the others are named in the error. */
 export type FileKind =
   | "checkpoint"
   | "unet"
@@ -31,7 +31,7 @@ const words: Readonly<Record<FileKind, Message>> = {
   unknown: "no checkpoint: none of its tensors is named like one of Stable Video Diffusion",
 };
 
-/** Words that follow "is", for what is given where a whole checkpoint is expected. */
+/** Words that follow "is", where something else than a whole checkpoint was given. */
 export function kindInWords(kind: FileKind, names: Iterable<string>): Message {
   if (kind !== "averages" && kind !== "prefixed unet") return words[kind];
   const starts = unetStarts([...names]).slice(0, 5);

@@ -14,7 +14,7 @@ export const partStarts = {
   firstStage: "first_stage_model.",
 } as const;
 
-/** What no run needs, with what it is. The first that fits a name holds. */
+/** The starts of names that no run needs, with what they are. The first one that fits a name counts. */
 const ignoredStarts: Readonly<Record<string, string>> = {
   "conditioner.embedders.0.open_clip.": "the text tower",
   "conditioner.embedders.3.encoder.": "the half of the picture's autoencoder that decodes",
@@ -27,7 +27,7 @@ const ignoredStarts: Readonly<Record<string, string>> = {
   ztsnr: "a mark of the sampler",
 };
 
-/** Where the encoder that runs lies: for the picture's own autoencoder, else in the clip's. */
+/** Where the encoder lies: in the picture's own autoencoder if there is one, else in the clip's. */
 export function encoderStart(names: Iterable<string>): string {
   const { pictureEncoder, firstStage } = partStarts;
   for (const name of names) if (name.startsWith(`${pictureEncoder}encoder.`)) return pictureEncoder;

@@ -1,4 +1,4 @@
-/** How is a checkpoint in a single file opened? Its tensors are given the names, and it the configurations, of diffusers layout. */
+/** How is a checkpoint in a single file opened? As if it had diffusers layout: with those names of tensors, and with configurations. */
 import { message, StillmotionError } from "../../errors.ts";
 import { printable } from "../../printable.ts";
 import { followLinks } from "../checkpoint/component-weights.ts";
@@ -24,7 +24,7 @@ import { named, type Tensors } from "./stored-tensors.ts";
 import { unetTensors } from "./unet-names.ts";
 import { decoderTensors, encoderTensors, isTemporal } from "./vae-names.ts";
 
-/** SVD's own; SVD-XT says in its name that it has more. */
+/** Those of SVD. SVD-XT, which has more, says so in its name. */
 const defaultFrames = 14;
 
 /** A file whose header was read. */
@@ -65,14 +65,14 @@ export async function readWeightsFile(files: FileSource, path: string): Promise<
   };
 }
 
-/** A LoRA's names have starts of their own. */
+/** The header with standard names. Those of a LoRA stay, because they have prefixes of their own. */
 function withStandardNames(header: SafetensorsHeader, path: string): SafetensorsHeader {
   if (fileKind(header.entries.keys()) === "lora") return header;
   const names = standardNames(header.entries.keys(), path);
   return { ...header, entries: new Map([...header.entries].map(([name, entry]) => [names.get(name)!, entry])) };
 }
 
-/** ComfyUI writes one architecture for all checkpoints of Stable Video Diffusion, however many frames they make. */
+/** Texts that may tell the number of frames. Not ComfyUI's architecture, which is the same for all checkpoints of SVD. */
 function textsOf({ metadata }: SafetensorsHeader): string[] {
   return Object.entries(metadata).flatMap(([name, text]) => (name === "modelspec.architecture" ? [] : [text]));
 }
@@ -108,7 +108,7 @@ export async function openSingleFile(files: FileSource, path: string): Promise<C
   };
 }
 
-/** The header with scales at their weights, in place of among them. */
+/** The header with scales moved from among the tensors to the weights that they belong to. */
 async function withScales(files: FileSource, header: SafetensorsHeader, path: string): Promise<SafetensorsHeader> {
   const tensors = new Map(Array.from(header.entries, ([name, entry]) => [name, { entry, path }]));
   const entries = Array.from(await takeScales(files, tensors), ([name, { entry }]) => [name, entry] as const);
@@ -122,7 +122,7 @@ function refuseByName(path: string): void {
   }
 }
 
-/** What the file does not say. */
+/** What had to be assumed because the file does not say it. */
 export function assumptionsOf({ path, numFrames }: WeightsFile): string[] {
   if (numFrames !== undefined) return [];
   return [
@@ -152,8 +152,9 @@ export function vaeOfFile(file: WeightsFile): Component {
 }
 
 /**
- * The clip's autoencoder may lack them: generative-models sgm/models/autoencoder.py `AutoencodingEngine`, which ComfyUI
- * keeps of a checkpoint. One without its bias, or with one of two, is damaged.
+ * Which 1x1 convolutions around the latents are left out. An autoencoder may have none of them: generative-models
+ * sgm/models/autoencoder.py `AutoencodingEngine`, which is the one that ComfyUI keeps. One convolution without its bias, or only one of
+ * the two, means damage.
  */
 function quantConvsOf({ header }: WeightsFile, encoderStart: string, decoder: Tensors): JsonObject {
   const { firstStage } = partStarts;
@@ -186,7 +187,7 @@ export function assertAllKnown({ path, header }: WeightsFile): void {
   );
 }
 
-/** The tensors below a start that must be there, named from there on. */
+/** The tensors whose names start with `start`, named without it. There must be some. */
 function partOf(file: WeightsFile, start: string, what: string): Tensors {
   const tensors = below(file, start);
   if (tensors.size > 0) return tensors;
@@ -204,7 +205,7 @@ export function below(file: WeightsFile, start: string): Tensors {
   return new Map(entries.map(([name, entry]) => [name.slice(start.length), entry]));
 }
 
-/** Only these are held to a number format: what is ignored may have any. */
+/** The wanted tensors. Only these need a number format that is read; ignored ones may have any. */
 export function entriesOf({ path, header, fileName }: WeightsFile, isWanted: (name: string) => boolean): Tensors {
   const entries = new Map<string, WeightEntry>();
   for (const [name, entry] of header.entries) {

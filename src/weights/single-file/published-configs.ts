@@ -1,4 +1,7 @@
-/** What do the published checkpoints say that tensors do not? From the JSON files of stabilityai/stable-video-diffusion-img2vid. */
+/**
+ * What do the published configurations say that tensors do not tell? Taken from the JSON files of
+ * stabilityai/stable-video-diffusion-img2vid.
+ */
 import type { JsonObject } from "../types.ts";
 
 export const publishedScheduler: JsonObject = {
@@ -33,7 +36,7 @@ export const publishedFeatureExtractor: JsonObject = {
   size: { shortest_edge: 224 },
 };
 
-/** 96 latent pixels of 8: 1024 x 576, or a square of 768. */
+/** 96 latent pixels of 8 pixels each: a square of 768, with the area of 1024 x 576. */
 export const publishedUnetSize: JsonObject = { sample_size: 96 };
 export const publishedVae: JsonObject = { sample_size: 768, scaling_factor: 0.18215, force_upcast: true };
 
@@ -48,7 +51,7 @@ export function modelIndexOf(vaeClass: unknown): JsonObject {
   };
 }
 
-/** Frames of the clips that a checkpoint was trained on, when a name tells: 25 for all with "xt", 14 for the first. */
+/** The number of frames that a checkpoint was trained on, if a text names it: 25 for all with "xt", 14 for the first one. */
 export function trainedFrames(texts: readonly string[]): number | undefined {
   const some = (pattern: RegExp) => texts.some((text) => pattern.test(text));
   if (some(/(svd|img2vid|stable[-_ ]?video[-_ ]?diffusion)[-_ .]?xt/i)) return 25;

@@ -14,10 +14,10 @@ export function resnetName(name: string): string {
   return renamedStart(name, layers);
 }
 
-/** Of the starts in the tables. A hostile name may have millions. */
+/** The most steps that a start in the tables has. A hostile name may have millions. */
 const mostSteps = 4;
 
-/** The name with its start exchanged, by a table of whole steps; the longest start counts. */
+/** The name with its start replaced by a table of starts, which are whole steps; the longest one that fits counts. */
 export function renamedStart(name: string, table: Readonly<Record<string, string>>): string {
   const steps = name.split(".");
   for (let count = Math.min(steps.length, mostSteps); count > 0; count--) {

@@ -1,6 +1,6 @@
 /**
- * How would generative-models name the tensors of a single file? Savers differ in what stands before a network's names;
- * the names themselves stay, in the original layout, diffusers' or transformers'.
+ * How would generative-models name the tensors of a single file? Programs differ in the prefix that they save before a network's
+ * names. The names themselves stay as they are, be they of the original layout, of diffusers or of transformers.
  */
 import { assertDistinct, sharedPrefix, withoutPrefix } from "../names/network-prefixes.ts";
 import { nameInTower, type VisionTower, visionTowers } from "../names/vision-tower.ts";
@@ -40,7 +40,7 @@ function hasParts(names: readonly string[], tower: VisionTower | undefined): boo
   return tower !== undefined || names.some((name) => vaeName(name) ?? /^(conditioner|cond_stage_model)\./.test(name));
 }
 
-/** What a whole checkpoint was saved below, such as `pipe.`; "" for a network alone, and for averages of the training. */
+/** The prefix of a whole checkpoint, such as `pipe.`; "" for a network alone, and for averages of the training. */
 function startOfWhole(names: readonly string[]): string {
   const start = commonStart(names);
   if (start === "" || isAverage(start)) return "";
@@ -59,7 +59,7 @@ function commonStart([first = "", ...others]: readonly string[]): string {
   }
 }
 
-/** The only vision tower, where it does not start as generative-models has it. */
+/** The only vision tower, if its prefix is not that of generative-models. */
 function foreignTower(names: readonly string[]): VisionTower | undefined {
   const towers = visionTowers(names);
   const [tower] = towers;
@@ -72,7 +72,7 @@ function towerName(tower: VisionTower | undefined, name: string): string | undef
   return inTower.half === "vision" ? partStarts.imageEncoder + inTower.name : textStart + name;
 }
 
-/** Unlike a component of its own, a VAE in a file with other parts has a name that says so. */
+/** The standard name of a tensor of the VAE. In a file with other parts the VAE has a prefix that says what it is. */
 function vaeName(name: string): string | undefined {
   const rest = withoutPrefix("vae", name);
   const prefix = rest === undefined ? "" : name.slice(0, -rest.length);

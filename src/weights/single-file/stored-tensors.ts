@@ -5,7 +5,7 @@ import { elementCount } from "../../tensor.ts";
 import type { WeightEntry } from "../types.ts";
 import { scalesOfRows } from "../view.ts";
 
-/** Tensors by name, either as a file names them or as the network does. */
+/** Tensors by name, which is that of the file or that of the network. */
 export type Tensors = ReadonlyMap<string, WeightEntry>;
 
 /** Tensors under the names that the network reads, from pairs of such a name and an entry. */

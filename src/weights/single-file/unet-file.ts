@@ -1,4 +1,4 @@
-/** How does a UNet from a file of its own take the place of a checkpoint's? AnimateLCM-SVD-xt is published so, under diffusers names. */
+/** How does a UNet from a file of its own take the place of a checkpoint's UNet? AnimateLCM-SVD-xt is published so. */
 import { message, option, StillmotionError } from "../../errors.ts";
 import type { FileSource } from "../file-source.ts";
 import type { Checkpoint, Component } from "../types.ts";
@@ -10,9 +10,8 @@ import type { Tensors } from "./stored-tensors.ts";
 import { unetTensors } from "./unet-names.ts";
 
 /**
- * Opens a UNet in a .safetensors file, under the names of diffusers or of the original layout; of a whole checkpoint in a
- * single file its UNet. The configuration is worked out from the shapes, and lacks what they do not tell:
- * {@link replaceUnet} takes that from a checkpoint.
+ * Opens a UNet in a .safetensors file, under the names of diffusers or of the original layout. Of a whole checkpoint in a single file
+ * it is the UNet. The configuration is worked out from the shapes; what they do not tell {@link replaceUnet} takes from a checkpoint.
  *
  * @throws StillmotionError `invalid-checkpoint` or `unsupported`, naming what the file is instead
  */
@@ -20,7 +19,7 @@ export async function openUnetFile(files: FileSource, path: string): Promise<Com
   return unetFileComponent(await readWeightsFile(files, path));
 }
 
-/** As {@link openUnetFile}, of a file whose header was read. */
+/** As {@link openUnetFile}, for a file whose header was read before. */
 export function unetFileComponent(file: WeightsFile): Component {
   const { kind, path, numFrames } = file;
   if (kind !== "unet" && kind !== "checkpoint") {
@@ -39,8 +38,8 @@ export function unetFileComponent(file: WeightsFile): Component {
 }
 
 /**
- * The checkpoint with another UNet. What the shapes of the new one do not tell is as in the old one: the size and the
- * frames it was trained on and, where both are equally wide, the attention heads.
+ * The checkpoint with another UNet. What the shapes of the new UNet do not tell is taken from the old one: the size and the number
+ * of frames that it was trained on and, if both have the same widths, the attention heads.
  *
  * @throws StillmotionError `invalid-checkpoint` when the heads are told by neither
  */

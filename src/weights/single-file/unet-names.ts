@@ -45,7 +45,7 @@ function asLinearProjection(name: string, entry: Parameters<typeof asLinear>[0])
   return /\.1\.proj_(in|out)\.weight$/.test(name) ? asLinear(entry) : entry;
 }
 
-/** Input blocks are numbered through: the layers of a level, then its downsampler. */
+/** The places of the input blocks, which are numbered through: the layers of a level, then its downsampler. */
 function inputPlaces(stored: Tensors): Record<string, string> {
   const places: Record<string, string> = {};
   let [level, layer] = [0, 0];
@@ -63,7 +63,7 @@ function inputPlaces(stored: Tensors): Record<string, string> {
   return places;
 }
 
-/** Output blocks too; the last of a level has the upsampler after its other parts. */
+/** The places of the output blocks, which are numbered so too. The last one of a level has the upsampler after its other parts. */
 function outputPlaces(stored: Tensors): Record<string, string> {
   const places: Record<string, string> = {};
   let [level, layer] = [0, 0];
@@ -81,7 +81,7 @@ function outputPlaces(stored: Tensors): Record<string, string> {
   return places;
 }
 
-/** Block numbers in a file are not trusted: they are counted, so that a hostile one costs nothing. */
+/** The number of blocks, counted. The numbers in a file's names are not trusted, so that a hostile one costs nothing. */
 function blockCount(stored: Tensors, list: string): number {
   const numbers = new Set<string>();
   for (const name of stored.keys()) {

@@ -32,7 +32,7 @@ export function encoderTensors(stored: Tensors): Tensors {
   );
 }
 
-/** The same of a decoder. Its levels are numbered from the largest picture down, those of diffusers the other way. */
+/** The tensors of a decoder. Its levels are numbered from the largest picture down, those of diffusers the other way round. */
 export function decoderTensors(stored: Tensors): Tensors {
   const levels = new Set([...stored.keys()].map((name) => /^up\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size;
   const mirrored = (level: string) => levels - 1 - Number(level);
