@@ -1,12 +1,14 @@
 /** What does stillmotion export? The public API and nothing else. */
 export type { Device } from "./engine/device.ts";
 export type {
+  DeviceTensor,
   Engine,
   EngineMemory,
   LoadOptions,
   MemoryPool,
   Model,
   RunOptions,
+  RunResults,
   Session,
   Workspace,
   WorkspaceSize,

@@ -1,8 +1,9 @@
 /** How often does a run evaluate the UNet? Counted by denoising a clip of one pixel, with networks that only count. */
-import type { Session } from "../engine/engine.ts";
+import type { DeviceTensor, RunResults } from "../engine/engine.ts";
 import type { Settings } from "../options/resolve-settings.ts";
 import { denoise } from "../pipeline/denoise.ts";
 import { evaluateUnet } from "../pipeline/evaluate-unet.ts";
+import type { StageSession } from "../pipeline/not-finite.ts";
 import type { Sampling } from "../pipeline/sampling.ts";
 import { floatTensor } from "../tensor.ts";
 
@@ -18,12 +19,14 @@ export async function countEvaluations(
   const counts = cacheInterval === 1 ? [0] : [0, 0];
   const pixel = floatTensor([1, 1, 1, 1]);
   const image = { rows: pixel, latents: pixel };
-  const counter = (index: number): Session => ({
-    async run() {
+  const { dtype, shape: one } = pixel;
+  const feature: DeviceTensor = { dtype, shape: one, read: async () => pixel, release: async () => {} };
+  const counter = (index: number): StageSession => ({
+    async run<Kept extends string>() {
       counts[index]!++;
-      return { sample: floatTensor([numFrames, 1, 1, 1]), deep_feature: pixel };
+      const results: unknown = { sample: floatTensor([numFrames, 1, 1, 1]), deep_feature: feature };
+      return results as RunResults<Kept>;
     },
-    async release() {},
   });
   const shape = [clips, numFrames, 1, 1, 1];
   const steps = denoise({

@@ -1,4 +1,5 @@
 /** Which networks answer when denoising asks the UNet? The UNet itself, or with DeepCache two of it in turn. */
+import type { DeviceTensor } from "../engine/engine.ts";
 import type { FloatTensor, Tensor } from "../tensor.ts";
 import type { Halves } from "./guidance.ts";
 import type { StageSession } from "./not-finite.ts";
@@ -30,7 +31,8 @@ function alwaysWhole(unet: StageSession, { signal, partOf }: Running): EvaluateU
 
 /**
  * DeepCache (Ma et al. 2023, arXiv 2312.00858, section 3.3, uniform): one of every `interval` evaluations runs the whole
- * UNet, those after it the shallow one with the feature that it left, kept for each clip and half.
+ * UNet, those after it the shallow one with the feature that it left on the device, kept for each clip and half. What is there in the
+ * end is released with the stage.
  *
  * Both halves of an evaluation are of one kind, since guidance would amplify what an old feature changes in one of them
  * alone. So a half that begins in the middle has the whole UNet run for both.
@@ -39,7 +41,7 @@ function withDeepCache(
   { full, shallow, interval }: { full: StageSession; shallow: StageSession; interval: number },
   { signal, partOf }: Running,
 ): EvaluateUnet {
-  const caches = new Map<number, { features: Halves<Tensor>; evaluations: number }>();
+  const caches = new Map<number, { features: Halves<DeviceTensor>; evaluations: number }>();
   return async (clip, inputs) => {
     const cache = caches.get(clip);
     const running = { signal, part: partOf(clip) };
@@ -51,16 +53,17 @@ function withDeepCache(
         shallow.run({ ...half, deep_feature: features[name]! }, running);
       return samples(await mapHalves(inputs, run));
     }
-    caches.delete(clip); // its memory is free for the evaluation
-    const outputs = await mapHalves(inputs, (half) => full.run(half, running));
-    const features = await mapHalves(outputs, async (half) => half.deep_feature!);
+    caches.delete(clip);
+    if (cache) await mapHalves(cache.features, (feature) => feature.release()); // its memory is free for the evaluation
+    const outputs = await mapHalves(inputs, (half) => full.run(half, { ...running, keep: ["deep_feature"] }));
+    const features = await mapHalves(outputs, async (half) => half.deep_feature);
     caches.set(clip, { features, evaluations: 1 });
     return samples(outputs);
   };
 }
 
-function samples(outputs: Halves<Record<string, Tensor>>): Promise<Halves<Float32Array>> {
-  return mapHalves(outputs, async (half) => half.sample!.data as Float32Array);
+function samples(outputs: Halves<Readonly<Record<string, Tensor | DeviceTensor>>>): Promise<Halves<Float32Array>> {
+  return mapHalves(outputs, async (half) => (half.sample as FloatTensor).data);
 }
 
 /** One half after the other, so that memory is that of one. */

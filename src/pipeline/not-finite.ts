@@ -1,5 +1,5 @@
 /** What becomes of a run whose numbers are no longer finite? It ends, and says where they appeared and what may be the cause. */
-import type { Session } from "../engine/engine.ts";
+import type { DeviceTensor, RunOptions, RunResults, Session } from "../engine/engine.ts";
 import { inCall, type Message, message, messageText, option, StillmotionError } from "../errors.ts";
 import { areFinite } from "../finite.ts";
 import type { Settings } from "../options/resolve-settings.ts";
@@ -15,33 +15,40 @@ export interface Suspects {
   hasGivenLatents: boolean;
 }
 
-type RunOptions = NonNullable<Parameters<Session["run"]>[1]>;
-
 /** A session whose outputs are looked at. */
 export interface StageSession {
   /** @param options.part what the run works on, for the error: "picture 2 of 3" */
-  run(
-    inputs: Readonly<Record<string, Tensor>>,
-    options: RunOptions & { readonly part: string },
-  ): Promise<Record<string, Tensor>>;
+  run<Kept extends string = never>(
+    inputs: Readonly<Record<string, Tensor | DeviceTensor>>,
+    options: RunOptions<Kept> & { readonly part: string },
+  ): Promise<RunResults<NoInfer<Kept>>>;
 }
 
 /**
  * Outputs are looked at as they are handed over. What a run writes to a workspace is as large as a clip's maps: it is looked at only
  * where nothing is handed over beside it. Else that holds the statistics of a map, which are not finite where the map is not.
+ *
+ * What stays on the device is not looked at, which would bring it here: DeepCache's feature is what the sample beside it is made of, and
+ * where bytes would hide its NaN, the numbers that the int8 lowering hands over with the sample show it.
  */
-export function lookingAtOutputs(stage: Stage, session: Session, suspects: Suspects | undefined): StageSession {
+export function lookingAtOutputs(
+  stage: Stage,
+  session: Pick<Session, "run">,
+  suspects: Suspects | undefined,
+): StageSession {
   return {
     async run(inputs, { part, ...options }) {
-      const made = await session.run(inputs, options);
-      const names = Object.keys(made);
+      const results = await session.run(inputs, options);
+      const made: Readonly<Record<string, Tensor | DeviceTensor>> = results;
+      const names = Object.keys(made).filter((name) => "data" in made[name]!);
       const handedOver = names.filter((name) => options.outputs?.[name] === undefined);
       for (const name of handedOver.length > 0 ? handedOver : names) {
-        if (!areFinite(made[name]!.data as Float32Array)) {
-          throw notFinite(`${stage}, ${part}: ${name} holds ${countText(made[name] as FloatTensor)}`, stage, suspects);
+        const tensor = made[name] as FloatTensor;
+        if (!areFinite(tensor.data)) {
+          throw notFinite(`${stage}, ${part}: ${name} holds ${countText(tensor)}`, stage, suspects);
         }
       }
-      return made;
+      return results;
     },
   };
 }

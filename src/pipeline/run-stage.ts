@@ -1,7 +1,8 @@
 /** How does a stage run? Its networks are loaded, used, and released or kept, whatever happens; a listener hears of it. */
-import type { Engine, Workspace } from "../engine/engine.ts";
+import type { DeviceTensor, Engine, Session, Workspace } from "../engine/engine.ts";
 import type { WrittenNetwork } from "../models/network.ts";
 import type { ScratchSpace } from "../streaming/scratch.ts";
+import type { Tensor } from "../tensor.ts";
 import { explained, lookingAtOutputs, type StageSession, type Suspects } from "./not-finite.ts";
 import type { ProgressEvent, Stage } from "./progress.ts";
 import type { Loan, Sessions } from "./sessions.ts";
@@ -37,7 +38,10 @@ export function withStage<Result>(
   return workspace ? withWorkspace(context, { memory, workspace }, inContext) : inContext(context);
 }
 
-/** Loads networks unless they are loaded, lets `use` run them, and gives their memory back, or keeps it. */
+/**
+ * Loads networks unless they are loaded, lets `use` run them, and gives their memory back, or keeps it. Outputs that it left on the
+ * device are released.
+ */
 export async function withSessions<Result>(
   context: StageContext,
   stage: Stage,
@@ -51,6 +55,7 @@ export async function withSessions<Result>(
     isAnnounced = true;
   };
   const loans: Loan[] = [];
+  const onDevice = new Set<DeviceTensor>();
   try {
     for (const network of networks) {
       const lending = sessions.lend(stage, network, context, onLoad);
@@ -59,13 +64,25 @@ export async function withSessions<Result>(
       });
       loans.push(loan);
     }
-    return await use(loans.map(({ session }) => lookingAtOutputs(stage, session, suspects)));
+    return await use(loans.map(({ session }) => lookingAtOutputs(stage, collecting(session, onDevice), suspects)));
   } finally {
+    for (const tensor of onDevice) await tensor.release();
     for (const [index, loan] of loans.entries()) {
       const state = await loan.end();
       if (index === loans.length - 1) onProgress({ stage, state });
     }
   }
+}
+
+/** A session whose outputs that stay on the device are noted. */
+function collecting(session: Session, onDevice: Set<DeviceTensor>): Pick<Session, "run"> {
+  return {
+    async run(inputs, options) {
+      const results = await session.run(inputs, options);
+      for (const output of Object.values<Tensor | DeviceTensor>(results)) if (!("data" in output)) onDevice.add(output);
+      return results;
+    },
+  };
 }
 
 /** Opens a workspace, lends it to the sessions that `use` loads, and gives its memory back, whatever happens. */

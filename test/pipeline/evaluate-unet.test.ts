@@ -1,6 +1,7 @@
 /** DeepCache in a run: which evaluations are whole, what do the others take, and does everything else stay as it was? */
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { DeviceTensor } from "../../src/engine/engine.ts";
 import { StableVideoDiffusionPipeline } from "../../src/node/stable-video-diffusion.ts";
 import { openCheckpoint } from "../../src/node/weights.ts";
 import type { GenerateOptions } from "../../src/options/generate-call.ts";
@@ -53,6 +54,11 @@ async function run(options: Partial<GenerateOptions<"latents">>, images = [pictu
   };
 }
 
+/** What shallow evaluations were given. */
+function featuresRead(): DeviceTensor[] {
+  return watched.runs.flatMap(({ inputs }) => (inputs.deep_feature ? [inputs.deep_feature as DeviceTensor] : []));
+}
+
 describe("the whole UNet runs", () => {
   it.each([
     [{}, "WWWWWWW"],
@@ -94,12 +100,30 @@ describe("a run with it", () => {
   it("hands a shallow evaluation the feature of its own clip and half", async () => {
     const options = { cacheInterval: 2, numInferenceSteps: 2, maxGuidanceScale: 3 } as const;
     const both = await run({ ...options, seed: [3, 4] }, [picture, picture]);
-    const features = watched.runs.flatMap(({ inputs }) =>
-      inputs.deep_feature ? [inputs.deep_feature.data.join()] : [],
-    );
-    expect(new Set(features).size).toBe(4);
+    expect(new Set(featuresRead()).size).toBe(4);
     const alone = await run({ ...options, seed: [4] });
     expect(both.latents.subarray(alone.latents.length)).toEqual(alone.latents);
+  });
+
+  it("leaves the feature on the device, until the next one takes its place or the stage ends", async () => {
+    const steps = vi.fn();
+    const onStep = async ({ step }: DenoiseStep) => {
+      if (step === 2) expect((await featuresRead()[0]!.read()).data.every(Number.isFinite)).toBe(true);
+      if (step === 3) await expect(featuresRead()[0]!.read()).rejects.toThrow("was released");
+      steps();
+    };
+    await run({ cacheInterval: 2, numInferenceSteps: 4, onStep });
+    expect(steps).toHaveBeenCalledTimes(4);
+    expect(featuresRead()).toHaveLength(2);
+    for (const feature of featuresRead()) await expect(feature.read()).rejects.toThrow("was released");
+  });
+
+  it("leaves no feature on the device when it fails", async () => {
+    const onStep = ({ step }: DenoiseStep) => {
+      if (step === 2) throw new Error("enough");
+    };
+    await expect(run({ cacheInterval: 3, onStep })).rejects.toThrow("enough");
+    await expect(featuresRead()[0]!.read()).rejects.toThrow("was released");
   });
 
   it("loads both networks for the stage, tells of it once, and releases both", async () => {

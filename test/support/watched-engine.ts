@@ -1,11 +1,11 @@
 /** What does a pipeline ask of its engine? The real engine, with a record of what was loaded, run and released. */
-import type { Engine, Session } from "../../src/engine/engine.ts";
+import type { DeviceTensor, Engine, Session } from "../../src/engine/engine.ts";
 import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import type { Tensor } from "../../src/tensor.ts";
 
 interface WatchedRun {
   readonly network: string;
-  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly inputs: Readonly<Record<string, Tensor | DeviceTensor>>;
 }
 
 export interface WatchedEngine {

@@ -62,16 +62,20 @@ const functions = {
   SetInterOpNumThreads: checks(25, "void *", "int"),
   SessionGetInputCount: gives(30, "void *"),
   SessionGetOutputCount: gives(31, "void *"),
+  SessionGetOutputTypeInfo: gives(34, "void *", "size_t"),
   SessionGetInputName: gives(36, "void *", "size_t", "void *"),
   SessionGetOutputName: gives(37, "void *", "size_t", "void *"),
   CreateRunOptions: gives(39),
   RunOptionsSetTerminate: checks(46, "void *"),
+  CreateTensorAsOrtValue: gives(48, "void *", "void *", "size_t", "int"),
   CreateTensorWithDataAsOrtValue: gives(49, "void *", "void *", "size_t", "void *", "size_t", "int"),
   GetTensorMutableData: gives(51, "void *"),
+  CastTypeInfoToTensorInfo: gives(55, "void *"),
   GetTensorElementType: gives(60, "void *"),
   GetDimensionsCount: gives(61, "void *"),
   GetDimensions: checks(62, "void *", "void *", "size_t"),
   GetTensorTypeAndShape: gives(65, "void *"),
+  CreateMemoryInfo: gives(68, "const char *", "int", "int", "int"),
   CreateCpuMemoryInfo: gives(69, "int", "int"),
   AllocatorAlloc: gives(75, "void *", "size_t"),
   AllocatorFree: checks(76, "void *", "void *"),
@@ -81,6 +85,7 @@ const functions = {
   ReleaseSession: releases(95),
   ReleaseValue: releases(96),
   ReleaseRunOptions: releases(97),
+  ReleaseTypeInfo: releases(98),
   ReleaseTensorTypeAndShapeInfo: releases(99),
   ReleaseSessionOptions: releases(100),
   GetAvailableProviders: checks(125, "void *", "void *"),
@@ -88,16 +93,25 @@ const functions = {
   AddSessionConfigEntry: checks(130, "void *", "const char *", "const char *"),
   CreateAllocator: gives(131, "void *", "void *"),
   ReleaseAllocator: releases(132),
+  RunWithBinding: checks(133, "void *", "void *", "void *"),
+  CreateIoBinding: gives(134, "void *"),
+  ReleaseIoBinding: releases(135),
+  BindInput: checks(136, "void *", "const char *", "void *"),
+  BindOutput: checks(137, "void *", "const char *", "void *"),
+  BindOutputToDevice: checks(138, "void *", "const char *", "void *"),
+  GetBoundOutputValues: checks(140, "void *", "void *", "void *", "void *"),
   CreateAndRegisterAllocator: checks(144, "void *", "void *", "void *"),
   AddInitializer: checks(150, "void *", "const char *", "void *"),
   CreateArenaCfg: gives(156, "size_t", "int", "int", "int"),
   ReleaseArenaCfg: releases(157),
   SessionOptionsAppendExecutionProvider_TensorRT_V2: checks(170, "void *", "void *"),
   CreateTensorRTProviderOptions: gives(171),
+  UpdateTensorRTProviderOptions: checks(172, "void *", "const char **", "const char **", "size_t"),
   ReleaseTensorRTProviderOptions: releases(174),
   UnregisterAllocator: checks(177, "void *", "void *"),
   SessionOptionsAppendExecutionProvider_CUDA_V2: checks(204, "void *", "void *"),
   CreateCUDAProviderOptions: gives(205),
+  UpdateCUDAProviderOptions: checks(206, "void *", "const char **", "const char **", "size_t"),
   ReleaseCUDAProviderOptions: releases(208),
   SessionOptionsAppendExecutionProvider: checks(
     216,
@@ -238,6 +252,12 @@ export function nativeCells(count: number): BigUint64Array {
   return new BigUint64Array(new ArrayBuffer(count * BigUint64Array.BYTES_PER_ELEMENT));
 }
 
+/** The `count` pointers at `address`. */
+export function pointersAt(address: Handle, count: number): Handle[] {
+  const pointer = "void *";
+  return Array.from({ length: count }, (_, index) => koffi.decode(address, index * koffi.sizeof(pointer), pointer));
+}
+
 /** The C string at `address`. */
 export function stringAt(address: Handle): string {
   return koffi.decode.string(address);
@@ -259,6 +279,12 @@ export function viewOfMemory(address: Handle, sizeBytes: number): ArrayBuffer {
   return koffi.view(address, sizeBytes);
 }
 
+/** An error of the API with what it happened to before ONNX Runtime's words; any other one as it is. */
+export function withWhat(error: unknown, what: string): unknown {
+  if (!(error instanceof StillmotionError)) return error;
+  return new StillmotionError(error.code, `${what}: ${error.message}`, { cause: error });
+}
+
 /** The execution providers compiled into the library, in its order of preference, e.g. `CPUExecutionProvider`. */
 export function availableProviders(api: OrtApi): string[] {
   const names = nativeCells(1);
@@ -266,9 +292,7 @@ export function availableProviders(api: OrtApi): string[] {
   api.GetAvailableProviders(names, count);
   const list = names[0]!;
   const length = Number(count[0]!);
-  const providers = Array.from({ length }, (_, i) =>
-    stringAt(koffi.decode(list, i * koffi.sizeof("void *"), "void *")),
-  );
+  const providers = pointersAt(list, length).map(stringAt);
   api.ReleaseAvailableProviders(list, length);
   return providers;
 }

@@ -2,10 +2,13 @@
 import type { ErrorCode } from "../../errors.ts";
 import type { DataType } from "../../tensor.ts";
 import type { Handle } from "./api.ts";
+import type { OrtProvider } from "./provider.ts";
 
 /** What the worker is started with; its first reply says whether that worked. */
 export interface WorkerSetup {
   readonly libraryPath: string;
+  /** What all its sessions run on. */
+  readonly provider: OrtProvider;
 }
 
 /** A tensor on its way: the buffer is transferred. */
@@ -33,7 +36,6 @@ export interface LoadRequest {
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly weightsFolder: string | undefined;
-  readonly provider: string;
   readonly threads: number;
   /** Whether the session may keep weights in the form that its kernels want. Default: false. */
   readonly packsWeights?: boolean;
@@ -61,14 +63,44 @@ export interface AdoptRequest {
   readonly runMemory?: RunMemory | undefined;
 }
 
+/** An output that stays on the device. */
+export interface KeptValue {
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+  /** The worker holds it until it is told to drop it. */
+  readonly value: Handle;
+}
+
 export interface RunRequest {
   readonly kind: "run";
   readonly session: Handle;
   readonly inputs: Readonly<Record<string, WireTensor>>;
   /** Inputs and outputs in a workspace. The other outputs are the answer. Default: none. */
   readonly placed?: Readonly<Record<string, PlacedTensor>>;
+  /** Inputs that lie on the device. Default: none. */
+  readonly values?: Readonly<Record<string, Handle>>;
+  /** Outputs that stay there. Default: none. */
+  readonly keep?: readonly string[];
   /** A fresh `OrtRunOptions` of the engine's, which can end the run through it and frees it after the reply. */
   readonly runOptions: Handle;
+}
+
+export interface RunAnswer {
+  /** What was made and has no place. */
+  readonly tensors: Readonly<Record<string, WireTensor>>;
+  readonly kept: Readonly<Record<string, KeptValue>>;
+}
+
+/** Asks for a copy of a kept value. */
+interface ReadRequest {
+  readonly kind: "read";
+  readonly value: Handle;
+}
+
+/** Releases kept values. */
+interface DropRequest {
+  readonly kind: "drop";
+  readonly values: readonly Handle[];
 }
 
 interface ReleaseRequest {
@@ -95,6 +127,8 @@ export type Request =
   | LoadRequest
   | AdoptRequest
   | RunRequest
+  | ReadRequest
+  | DropRequest
   | ReleaseRequest
   | OpenArenaRequest
   | CloseArenaRequest
@@ -104,7 +138,9 @@ export type Request =
 export interface Results {
   load: Handle;
   adopt: Handle;
-  run: Record<string, WireTensor>;
+  run: RunAnswer;
+  read: WireTensor;
+  drop: undefined;
   release: undefined;
   "open arena": boolean;
   "close arena": undefined;

@@ -4,27 +4,21 @@ import { availableParallelism } from "node:os";
 import { abortedError, message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { programUrl } from "../../node/installed-package.ts";
 import type { PreparedWeight } from "../../onnx/prepared.ts";
-import { bytesPerElement, elementCount, ownBuffer, type Tensor, typedArray } from "../../tensor.ts";
-import type { Engine, Model, Session, Workspace } from "../engine.ts";
+import { bytesPerElement, elementCount, ownBuffer, type Tensor } from "../../tensor.ts";
+import type { DeviceTensor, Engine, Model, RunOptions, RunResults, Session, Workspace } from "../engine.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./api.ts";
+import { createDeviceTensors, type DeviceTensors, tensorOf } from "./device-tensors.ts";
 import { findOrtLibrary } from "./library.ts";
 import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
+import { reusingLargeBlocks } from "./native-memory.ts";
 import { packsMatrices } from "./packing-probe.ts";
 import { placeWeights } from "./place-weights.ts";
 import { prepareInThreads, threadsFor } from "./prepare-threads.ts";
 import { processMemory } from "./process-memory.ts";
+import { cpuProvider, type OrtProvider } from "./provider.ts";
 import { configure, type Runtime, releaseParts, startRuntime, stopRuntime } from "./session.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
-
-/** An execution provider of ONNX Runtime, as sessions ask for it. */
-export interface OrtProvider {
-  /** As `GetAvailableProviders` names it. */
-  readonly name: string;
-}
-
-/** The one that every library has. */
-const cpuProvider: OrtProvider = { name: "CPUExecutionProvider" };
 
 export interface OrtEngineOptions {
   /** What graphs run on. Default: the CPU. */
@@ -37,7 +31,8 @@ export interface OrtEngineOptions {
 
 /**
  * Starts an engine: one worker thread in which ONNX Runtime loads and runs graphs, one call after the other. Graphs with weights
- * that are worked out are loaded by the threads which do that. An idle engine does not keep the process alive.
+ * that are worked out are loaded by the threads which do that, unless the provider wants one thread for all. An idle engine does not
+ * keep the process alive.
  *
  * A signal given to `run` ends it at the next operator: the promise rejects when the memory is given back, after the time
  * of one operator. One given to `load` rejects at once, but threads end after the weight that each prepares, and ONNX
@@ -61,34 +56,35 @@ export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<E
   if (!availableProviders(api).includes(provider.name)) {
     throw new StillmotionError("unsupported", `${libraryPath} has no ${provider.name}; ${hasProviders(api)}`);
   }
-  const worker = new WorkerCalls(programUrl("engine/ort/worker"), { libraryPath });
+  const worker = new WorkerCalls(programUrl("engine/ort/worker"), { libraryPath, provider });
   await worker.started;
   // Held until no thread loads any more: sessions must not outlive the environment.
   let runtime: Runtime | undefined = startRuntime(api);
   const workspaces = createWorkspaces(api, worker);
+  const deviceTensors = createDeviceTensors(worker);
   const weights = new Set<() => void>();
   const loading = new Set<Promise<unknown>>();
   const disposed = new AbortController();
   let packing: Promise<boolean> | undefined;
   return {
-    provider: provider.name,
     threads,
     memory: { host: processMemory, device: processMemory },
     openWorkspace: workspaces.open,
     load(model, { signal, workspace } = {}) {
       const packs = (file: string) => {
-        packing ??= packsMatrices(worker, api, { provider: provider.name, threads, model, file }).catch((error) => {
+        packing ??= packsMatrices(worker, api, { threads, model, file }).catch((error) => {
           packing = undefined;
           throw error;
         });
         return packing;
       };
       return load(worker, api, model, {
-        provider: provider.name,
+        provider,
         threads,
         signal,
         workspace,
         workspaces,
+        deviceTensors,
         disposed: disposed.signal,
         weights,
         loading,
@@ -115,11 +111,12 @@ const wasDisposed = "the engine was disposed";
 const partsAtMost = 4;
 
 interface Loading {
-  provider: string;
+  provider: OrtProvider;
   threads: number;
   signal: AbortSignal | undefined;
   workspace: Workspace | undefined;
   workspaces: Workspaces;
+  deviceTensors: DeviceTensors;
   /** Fires when the engine ends. */
   disposed: AbortSignal;
   /** Loads that are under way, whatever became of who asked for them. */
@@ -132,7 +129,7 @@ interface Loading {
 
 async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loading): Promise<Session> {
   const { name, weightsFolder } = model;
-  const { provider, threads, signal, workspace, workspaces } = options;
+  const { threads, signal, workspace, workspaces, deviceTensors } = options;
   if (weightsFolder !== undefined && !existsSync(weightsFolder)) {
     throw new StillmotionError("invalid-checkpoint", `${name}: the weights' folder ${weightsFolder} does not exist`);
   }
@@ -140,12 +137,14 @@ async function load(worker: WorkerCalls, api: OrtApi, model: Model, options: Loa
   const isOptimised = model.isOptimised ?? false;
   const packsWeights = model.packsWeights ?? (isOptimised || matrixOf(model) !== undefined);
   const runMemory = workspace?.servesRuns ? "workspace" : "fresh";
-  const about = { weightsFolder, provider, threads, sessionOptions, packsWeights, isOptimised, runMemory } as const;
+  const about = { weightsFolder, threads, sessionOptions, packsWeights, isOptimised, runMemory } as const;
   const loaded = model.prepared?.length
     ? loadWithWeights(api, worker, model, about, options)
     : loadStored(api, worker, model, about, options);
   const session = loaded
-    .then(({ handle, freeWeights }) => workerSession(worker, api, workspaces, name, handle, freeWeights))
+    .then(({ handle, freeWeights }) =>
+      workerSession(worker, api, { workspaces, deviceTensors }, name, handle, freeWeights),
+    )
     .finally(() => {
       api.ReleaseSessionOptions(sessionOptions);
       options.loading.delete(session);
@@ -165,23 +164,33 @@ interface Loaded {
 async function loadStored(
   api: OrtApi,
   worker: WorkerCalls,
-  { name, ...model }: Model,
+  model: Model,
   about: About,
   { signal }: Loading,
 ): Promise<Loaded> {
+  return { handle: await loadInWorker(api, worker, model, about, signal), freeWeights: () => {} };
+}
+
+function loadInWorker(
+  api: OrtApi,
+  worker: WorkerCalls,
+  model: Pick<Model, "name" | "bytes">,
+  about: About,
+  signal: AbortSignal | undefined,
+): Promise<Handle> {
   const bytes = new Uint8Array(ownBuffer(model.bytes));
   const interrupt = () => api.SessionOptionsSetLoadCancellationFlag(about.sessionOptions, true);
   const call = { transfer: [bytes.buffer], signal, interrupt };
-  return { handle: await worker.call({ kind: "load", name, bytes, ...about }, call), freeWeights: () => {} };
+  return worker.call({ kind: "load", name: model.name, bytes, ...about }, call);
 }
 
-/** In the threads that work the weights out, of whose parts each loads one. */
+/** In the threads that work the weights out, of whose parts each loads one; or when they are done, where the provider wants that. */
 async function loadWithWeights(
   api: OrtApi,
   worker: WorkerCalls,
   model: Model,
   about: About,
-  { weights, disposed, signal, packs }: Loading,
+  { provider, weights, disposed, signal, packs }: Loading,
 ): Promise<Loaded> {
   const { name, weightsFolder, prepared = [] } = model;
   if (weightsFolder === undefined) throw new StillmotionError("internal", `${name}: prepared weights without a folder`);
@@ -189,7 +198,8 @@ async function loadWithWeights(
   if (disposed.aborted) throw new StillmotionError("engine", wasDisposed);
   throwIfAborted(signal);
   const eitherSignal = signal ? AbortSignal.any([signal, disposed]) : disposed;
-  configure(api, about);
+  const { isThreadBound = false } = provider;
+  if (!isThreadBound) configure(api, { ...about, provider });
   const placed = placeWeights(api, sessionOptions, prepared, name);
   const freeWeights = () => {
     if (weights.delete(freeWeights)) placed.free();
@@ -197,14 +207,16 @@ async function loadWithWeights(
   weights.add(freeWeights);
   try {
     const count = about.packsWeights ? Math.min(threadsFor(prepared, threads), partsAtMost) : 1;
-    const graphs = (count > 1 && model.inParts?.(count)) || [model.bytes];
+    const graphs = isThreadBound ? [] : (count > 1 && model.inParts?.(count)) || [model.bytes];
     const stored = matrixOf(model) ? (model.stored ?? []) : [];
     const options = { name, weightsFolder, threads, signal: eitherSignal, stored };
     const parts = await prepareInThreads(api, placed.preparations, graphs, sessionOptions, options);
     try {
       const matrix = matrixOf(model);
       const arePacked = matrix !== undefined && (await packs(matrix.source.file));
-      const handle = await worker.call({ kind: "adopt", parts, runMemory });
+      const handle = isThreadBound
+        ? await reusingLargeBlocks(() => loadInWorker(api, worker, model, about, signal))
+        : await worker.call({ kind: "adopt", parts, runMemory });
       if (arePacked) placed.freeMatrices();
       return { handle, freeWeights };
     } catch (error) {
@@ -244,18 +256,26 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal, discard: (unwan
 function workerSession(
   worker: WorkerCalls,
   api: OrtApi,
-  workspaces: Workspaces,
+  { workspaces, deviceTensors }: Pick<Loading, "workspaces" | "deviceTensors">,
   name: string,
   handle: Handle,
   freeWeights: () => void,
 ): Session {
   let released: Promise<void> | undefined;
   return {
-    async run(inputs, { signal, outputs = {} } = {}) {
+    async run<Kept extends string>(
+      inputs: Readonly<Record<string, Tensor | DeviceTensor>>,
+      { signal, outputs = {}, keep = [] }: RunOptions<Kept> = {},
+    ) {
       if (released) throw new StillmotionError("engine", `${name}: run was called after release`);
       const wired: Record<string, WireTensor> = {};
       const placed: Record<string, PlacedTensor> = {};
+      const values: Record<string, Handle> = {};
       for (const [input, tensor] of Object.entries(inputs)) {
+        if (!("data" in tensor)) {
+          values[input] = deviceTensors.handleOf(tensor, `${name}: ${input}`);
+          continue;
+        }
         assertFilled(tensor, `${name}: ${input}`);
         const place = workspaces.placeOf(tensor);
         if (place) placed[input] = place;
@@ -271,11 +291,13 @@ function workerSession(
       const runOptions = api.CreateRunOptions();
       try {
         const interrupt = () => api.RunOptionsSetTerminate(runOptions);
-        const request = { kind: "run", session: handle, inputs: wired, placed, runOptions } as const;
-        const made = await worker.call(request, { transfer, signal, interrupt });
+        const request = { kind: "run", session: handle, inputs: wired, placed, values, keep, runOptions } as const;
+        const { tensors, kept } = await worker.call(request, { transfer, signal, interrupt });
+        if (signal?.aborted) await deviceTensors.drop(Object.values(kept));
         throwIfAborted(signal);
-        const others = Object.fromEntries(Object.entries(made).map(([output, t]) => [output, tensorOf(t)]));
-        return { ...others, ...outputs };
+        const copied = Object.entries(tensors).map(([output, tensor]) => [output, tensorOf(tensor)]);
+        const staying = Object.entries(kept).map(([output, value]) => [output, deviceTensors.create(value)]);
+        return { ...Object.fromEntries([...copied, ...staying]), ...outputs } as RunResults<Kept>;
       } finally {
         api.ReleaseRunOptions(runOptions);
       }
@@ -296,8 +318,4 @@ function assertFilled({ dtype, shape, data }: Tensor, what: string): void {
     `${what} holds ${data.length} values of ${data.BYTES_PER_ELEMENT} bytes, ` +
       `expected ${expected} of ${bytesPerElement[dtype]} for ${dtype} [${shape.join(", ")}]`,
   );
-}
-
-function tensorOf({ dtype, shape, buffer }: WireTensor): Tensor {
-  return { dtype, shape, data: typedArray(dtype, buffer) };
 }

@@ -4,7 +4,8 @@ import { dynamicQuantizeLinear, matMulIntegerToFloat } from "../../onnx/ops.ts";
 import { serialise } from "../../onnx/serialise.ts";
 import type { Model } from "../engine.ts";
 import { nativeCells, type OrtApi } from "./api.ts";
-import { defaultMemory, deviceAllocator, valueOver } from "./session.ts";
+import { defaultMemory, deviceAllocator } from "./session.ts";
+import { valueOver } from "./values.ts";
 import type { WorkerCalls } from "./worker-calls.ts";
 
 const size = 64;
@@ -18,7 +19,7 @@ const size = 64;
 export async function packsMatrices(
   worker: WorkerCalls,
   api: OrtApi,
-  { provider, threads, model, file }: { provider: string; threads: number; model: Model; file: string },
+  { threads, model, file }: { threads: number; model: Model; file: string },
 ): Promise<boolean> {
   const name = "packing probe";
   const graph = createGraph(name);
@@ -43,17 +44,17 @@ export async function packsMatrices(
     }
     const bytes = new Uint8Array(serialise(graph));
     const { weightsFolder } = model;
-    const about = { name, bytes, weightsFolder, provider, threads, sessionOptions };
+    const about = { name, bytes, weightsFolder, threads, sessionOptions };
     const session = await worker.call({ kind: "load", ...about, packsWeights: true });
     try {
       matrix.fill(0);
       const runOptions = api.CreateRunOptions();
       const ones = new Float32Array(size).fill(1).buffer;
       const inputs = { x: { dtype: "float32", shape: [1, size], buffer: ones } } as const;
-      const { y } = await worker
+      const { tensors } = await worker
         .call({ kind: "run", session, inputs, runOptions })
         .finally(() => api.ReleaseRunOptions(runOptions));
-      return new Float32Array(y!.buffer).every((value) => value > 0);
+      return new Float32Array(tensors.y!.buffer).every((value) => value > 0);
     } finally {
       await worker.call({ kind: "release", session });
     }

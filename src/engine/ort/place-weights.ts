@@ -5,7 +5,8 @@ import { aligned, bytesPerElement, type DataType, elementCount } from "../../ten
 import { type Handle, nativeCells, type OrtApi } from "./api.ts";
 import { allocateBlock, type NativeBlock } from "./native-block.ts";
 import type { Preparation } from "./prepare-weight.ts";
-import { defaultMemory, deviceAllocator, valueOver } from "./session.ts";
+import { defaultMemory, deviceAllocator } from "./session.ts";
+import { valueOver } from "./values.ts";
 
 /** An initializer in a block of native memory. */
 interface Placed {

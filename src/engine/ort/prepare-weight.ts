@@ -14,6 +14,7 @@ import {
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../../tensor.ts";
 import { type Handle, viewOfMemory } from "./api.ts";
 import type { PlacedTensor } from "./messages.ts";
+import { cpuProvider } from "./provider.ts";
 import { createSession, type Runtime, runInPlace } from "./session.ts";
 
 /** A weight, and the native memory of the initializers that are made of it. */
@@ -165,7 +166,7 @@ function createProgram(runtime: Runtime, name: string, bytes: Uint8Array): Progr
   const sessionOptions = api.CreateSessionOptions();
   try {
     const session = createSession(runtime, {
-      ...{ name, bytes, weightsFolder: undefined, provider: "CPUExecutionProvider", threads: 1 },
+      ...{ name, bytes, weightsFolder: undefined, provider: cpuProvider, threads: 1 },
       ...{ runMemory: "own", sessionOptions },
     });
     return {

@@ -1,6 +1,7 @@
 /** The process that tries one execution provider, told which by its parent. */
 import { openOrtApi } from "./api.ts";
 import type { ProbeQuestion } from "./probe.ts";
+import { cpuProvider } from "./provider.ts";
 import { createSession, startRuntime } from "./session.ts";
 
 process.once("message", ({ libraryPath, provider, model }: ProbeQuestion) => {
@@ -8,13 +9,13 @@ process.once("message", ({ libraryPath, provider, model }: ProbeQuestion) => {
     const api = openOrtApi(libraryPath);
     const sessionOptions = api.CreateSessionOptions();
     // Without this, operators that the provider refuses would go to the CPU and the session would start all the same.
-    const fallback = provider === "CPUExecutionProvider" ? "0" : "1";
+    const fallback = provider === cpuProvider.name ? "0" : "1";
     api.AddSessionConfigEntry(sessionOptions, "session.disable_cpu_ep_fallback", fallback);
     createSession(startRuntime(api), {
       name: provider,
       bytes: model,
       weightsFolder: undefined,
-      provider,
+      provider: { name: provider },
       threads: 1,
       sessionOptions,
     });

@@ -1,18 +1,10 @@
 /** How is a graph loaded and run through the C API? Loading and running block their thread. */
-import { isOutOfMemory, StillmotionError } from "../../errors.ts";
-import { onnxType } from "../../onnx/data-types.ts";
-import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../../tensor.ts";
-import {
-  availableProviders,
-  copyOfMemory,
-  type Handle,
-  nativeCells,
-  type OrtApi,
-  refuseTelemetry,
-  stringAt,
-} from "./api.ts";
-import type { LoadRequest, NativeSession, PlacedTensor, RunRequest, WireTensor } from "./messages.ts";
+import { isOutOfMemory } from "../../errors.ts";
+import { type Handle, nativeCells, type OrtApi, pointersAt, refuseTelemetry, stringAt, withWhat } from "./api.ts";
+import type { LoadRequest, NativeSession, PlacedTensor } from "./messages.ts";
 import { returnFreedMemory } from "./native-memory.ts";
+import { appendProvider, type OrtProvider } from "./provider.ts";
+import { valueOver } from "./values.ts";
 
 /** What all sessions of a thread share. */
 export interface Runtime {
@@ -104,13 +96,16 @@ export function openArena({ api, environment }: Runtime, sizeBytes: number): Are
   };
 }
 
+/** A request for a session, and what it shall run on. */
+export type SessionRequest = Omit<LoadRequest, "kind"> & { readonly provider: OrtProvider };
+
 /** Loads a graph; `request.sessionOptions` is filled here and stays the caller's. */
-export function createSession(runtime: Runtime, request: Omit<LoadRequest, "kind">): NativeSession {
+export function createSession(runtime: Runtime, request: SessionRequest): NativeSession {
   const { name } = request;
   try {
     configure(runtime.api, request);
   } catch (error) {
-    throw named(error, `${name}: the graph could not be loaded`);
+    throw withWhat(error, `${name}: the graph could not be loaded`);
   }
   return openSession(runtime, request);
 }
@@ -131,7 +126,7 @@ export function openSession(
       throw error;
     }
   } catch (error) {
-    throw named(error, `${name}: the graph could not be loaded`);
+    throw withWhat(error, `${name}: the graph could not be loaded`);
   }
 }
 
@@ -145,7 +140,7 @@ export function configure(
     packsWeights = false,
     isOptimised = false,
     runMemory = "fresh",
-  }: Omit<LoadRequest, "kind" | "name" | "bytes">,
+  }: Omit<SessionRequest, "name" | "bytes">,
 ): void {
   api.SetSessionExecutionMode(sessionOptions, sequential);
   api.SetSessionGraphOptimizationLevel(sessionOptions, isOptimised ? optimiseAll : optimiseNothing);
@@ -163,31 +158,7 @@ export function configure(
   if (weightsFolder !== undefined) {
     api.AddSessionConfigEntry(sessionOptions, "session.model_external_initializers_file_folder_path", weightsFolder);
   }
-  if (provider !== "CPUExecutionProvider") appendProvider(api, sessionOptions, provider);
-}
-
-/** Puts `provider`, named as `GetAvailableProviders` names it, before the CPU's. */
-function appendProvider(api: OrtApi, sessionOptions: Handle, provider: string): void {
-  if (!availableProviders(api).includes(provider)) {
-    throw new StillmotionError("unsupported", `${api.libraryPath} has no ${provider}`);
-  }
-  if (provider === "CUDAExecutionProvider") {
-    const options = api.CreateCUDAProviderOptions();
-    try {
-      api.SessionOptionsAppendExecutionProvider_CUDA_V2(sessionOptions, options);
-    } finally {
-      api.ReleaseCUDAProviderOptions(options);
-    }
-  } else if (provider === "TensorrtExecutionProvider") {
-    const options = api.CreateTensorRTProviderOptions();
-    try {
-      api.SessionOptionsAppendExecutionProvider_TensorRT_V2(sessionOptions, options);
-    } finally {
-      api.ReleaseTensorRTProviderOptions(options);
-    }
-  } else {
-    api.SessionOptionsAppendExecutionProvider(sessionOptions, provider, [], [], 0);
-  }
+  appendProvider(api, sessionOptions, provider);
 }
 
 function namesOf(api: OrtApi, nameAt: OrtApi["SessionGetInputName"], session: Handle, count: bigint): string[] {
@@ -200,84 +171,32 @@ function namesOf(api: OrtApi, nameAt: OrtApi["SessionGetInputName"], session: Ha
   });
 }
 
-/**
- * Runs a model once and copies what it made, but for outputs that have a place. The inputs are empty afterwards.
- *
- * @param parts the graphs that the model consists of, each of which may read what earlier ones give
- */
-export function runParts(
-  runtime: Runtime,
-  parts: readonly NativeSession[],
-  { inputs, placed, runOptions }: Pick<RunRequest, "inputs" | "placed" | "runOptions">,
-): Record<string, WireTensor> {
-  const given = Object.entries(inputs).map(([input, { buffer, ...tensor }]) => {
-    return [input, { ...tensor, memory: new Uint8Array(buffer) }] as const;
-  });
-  const made: Record<string, WireTensor> = {};
-  const handedOn = new Map<string, Handle>();
-  const readFrom = (part: number) => new Set(parts.slice(part).flatMap(({ inputNames }) => inputNames));
-  try {
-    const tensors = { ...Object.fromEntries(given), ...placed };
-    assertNamesOf(parts, tensors);
-    for (const [index, part] of parts.entries()) {
-      const readLater = readFrom(index + 1);
-      const names = [...part.inputNames, ...part.outputNames];
-      const own = names.map((name) => [name, tensors[name] ?? handedOn.get(name)] as const);
-      runInPlace(runtime, part, Object.fromEntries(own), runOptions, (output, value) => {
-        if (readLater.has(output)) handedOn.set(output, value);
-        else made[output] = readTensor(runtime.api, output, value);
-        return readLater.has(output);
-      });
-      for (const [name, value] of handedOn) {
-        if (readLater.has(name)) continue;
-        handedOn.delete(name);
-        runtime.api.ReleaseValue(value);
-      }
-    }
-    return made;
-  } finally {
-    for (const value of handedOn.values()) runtime.api.ReleaseValue(value);
-    for (const { buffer } of Object.values(inputs)) emptyBuffer(buffer);
-  }
-}
-
 /** Gives the memory of a model back to the system. */
 export function releaseParts({ ReleaseSession }: OrtApi, parts: readonly NativeSession[]): void {
   for (const { handle } of parts) ReleaseSession(handle);
   returnFreedMemory();
 }
 
-/** All inputs that no part makes must be there, and nothing that is no input or result. */
-function assertNamesOf(parts: readonly NativeSession[], tensors: Readonly<Record<string, unknown>>): void {
-  const { name } = parts[0]!;
-  const [read, made] = [
-    new Set(parts.flatMap(({ inputNames }) => inputNames)),
-    new Set(parts.flatMap(({ outputNames }) => outputNames)),
-  ];
-  const inputs = [...read].filter((each) => !made.has(each));
-  const missing = inputs.filter((input) => tensors[input] === undefined);
-  if (missing.length > 0) throw new StillmotionError("internal", `${name}: no value for input ${missing.join(", ")}`);
-  const names = [...inputs, ...[...made].filter((each) => !read.has(each))];
-  const unknown = Object.keys(tensors).filter((tensor) => !names.includes(tensor));
-  if (unknown.length > 0) {
-    const problem = `${name}: nothing is called ${unknown.join(", ")}, there are ${names.join(", ")}`;
-    throw new StillmotionError("internal", problem);
-  }
+interface RunInPlace {
+  readonly runOptions?: Handle;
+  /** Gets the value of each output that has none yet, and says whether it keeps it; else it is released. */
+  readonly take?: (output: string, value: Handle) => boolean;
+  /** Where outputs are made that have no value yet, as `OrtMemoryInfo`. Default: all in the host's memory. */
+  readonly memoryOf?: ((output: string) => Handle) | undefined;
 }
 
 /**
  * Runs a graph once over memory that is there.
  *
  * @param tensors inputs, and outputs that have a place, by name; or values, which stay the caller's
- * @param take gets the value of each other output, and says whether it keeps it; else it is released
  */
 export function runInPlace(
   { api, memoryInfo }: Runtime,
-  { handle, name, inputNames, outputNames }: NativeSession,
+  session: NativeSession,
   tensors: Readonly<Record<string, PlacedTensor | Handle | undefined>>,
-  runOptions: Handle | null = null,
-  take: (output: string, value: Handle) => boolean = () => false,
+  { runOptions, take = () => false, memoryOf }: RunInPlace = {},
 ): void {
+  const { handle, name, inputNames, outputNames } = session;
   const names = [...inputNames, ...outputNames];
   const values = nativeCells(names.length);
   const [inputs, outputs] = [values.subarray(0, inputNames.length), values.subarray(inputNames.length)];
@@ -288,51 +207,45 @@ export function runInPlace(
       if (typeof tensor === "bigint") borrowed.add(index);
       if (tensor) values[index] = typeof tensor === "bigint" ? tensor : valueOver(api, memoryInfo, tensor);
     }
-    api.Run(handle, runOptions, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
+    if (memoryOf) runBound(api, session, inputs, outputs, runOptions ?? null, memoryOf);
+    else api.Run(handle, runOptions ?? null, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs);
     for (const [index, output] of outputNames.entries()) {
       if (!tensors[output] && take(output, outputs[index]!)) borrowed.add(inputNames.length + index);
     }
   } catch (error) {
-    throw named(error, `${name}: the graph could not be run`);
+    throw withWhat(error, `${name}: the graph could not be run`);
   } finally {
     for (const [index, value] of values.entries()) if (value !== 0n && !borrowed.has(index)) api.ReleaseValue(value);
   }
 }
 
-/** An `OrtValue` over memory that is there already and must outlive it. */
-export function valueOver(api: OrtApi, memoryInfo: Handle, { dtype, shape, memory }: PlacedTensor): Handle {
-  return api.CreateTensorWithDataAsOrtValue(
-    memoryInfo,
-    memory,
-    elementCount(shape) * bytesPerElement[dtype],
-    BigInt64Array.from(shape, BigInt),
-    shape.length,
-    onnxType[dtype],
-  );
-}
-
-function readTensor(api: OrtApi, name: string, value: Handle): WireTensor {
-  const info = api.GetTensorTypeAndShape(value);
+/** As `Run`, which makes outputs in the host's memory alone. */
+function runBound(
+  api: OrtApi,
+  { handle, inputNames, outputNames }: NativeSession,
+  inputs: BigUint64Array,
+  outputs: BigUint64Array,
+  runOptions: Handle | null,
+  memoryOf: (output: string) => Handle,
+): void {
+  const binding = api.CreateIoBinding(handle);
   try {
-    const type = Number(api.GetTensorElementType(info));
-    const dtype = (Object.keys(onnxType) as DataType[]).find((dtype) => onnxType[dtype] === type);
-    if (dtype === undefined) {
-      throw new StillmotionError(
-        "unsupported",
-        `output ${name} has element type ${type}, which is no dtype of a tensor`,
-      );
+    for (const [index, input] of inputNames.entries()) api.BindInput(binding, input, inputs[index]!);
+    for (const [index, output] of outputNames.entries()) {
+      const value = outputs[index]!;
+      if (value === 0n) api.BindOutputToDevice(binding, output, memoryOf(output));
+      else api.BindOutput(binding, output, value);
     }
-    const dimensions = nativeCells(Number(api.GetDimensionsCount(info)));
-    api.GetDimensions(info, dimensions, dimensions.length);
-    const shape = Array.from(dimensions, Number);
-    const sizeBytes = elementCount(shape) * bytesPerElement[dtype];
-    return { dtype, shape, buffer: copyOfMemory(api.GetTensorMutableData(value), sizeBytes) };
+    api.RunWithBinding(handle, runOptions, binding);
+    const allocator = api.GetAllocatorWithDefaultOptions(); // the library's own, not to be released
+    const [list, count] = [nativeCells(1), nativeCells(1)];
+    api.GetBoundOutputValues(binding, allocator, list, count);
+    for (const [index, value] of pointersAt(list[0]!, Number(count[0]!)).entries()) {
+      if (outputs[index] === 0n) outputs[index] = value;
+      else api.ReleaseValue(value);
+    }
+    api.AllocatorFree(allocator, list[0]!);
   } finally {
-    api.ReleaseTensorTypeAndShapeInfo(info);
+    api.ReleaseIoBinding(binding);
   }
-}
-
-function named(error: unknown, what: string): unknown {
-  if (!(error instanceof StillmotionError)) return error;
-  return new StillmotionError(error.code, `${what}: ${error.message}`, { cause: error });
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { cpuProvider } from "../../../src/engine/ort/provider.ts";
 import { WorkerCalls } from "../../../src/engine/ort/worker-calls.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { identityModel, matMulChain } from "./test-models.ts";
@@ -69,7 +70,10 @@ describe("a worker that fails", () => {
     const program = `import { parentPort } from "node:worker_threads";
       parentPort.postMessage({ result: undefined });
       parentPort.on("message", () => { ${does} });`;
-    return new WorkerCalls(new URL(`data:text/javascript,${encodeURIComponent(program)}`), { libraryPath: "" });
+    return new WorkerCalls(new URL(`data:text/javascript,${encodeURIComponent(program)}`), {
+      libraryPath: "",
+      provider: cpuProvider,
+    });
   };
 
   it.each([

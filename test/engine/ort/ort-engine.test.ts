@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { findOrtLibrary } from "../../../src/engine/ort/library.ts";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
+import { describeEngine } from "../../../src/engine/ort/probe.ts";
+import { cpuProvider, type OrtProvider } from "../../../src/engine/ort/provider.ts";
 import type { DataType, Tensor, TensorData } from "../../../src/tensor.ts";
 import { externalSum, identityModel, model, node, value } from "./test-models.ts";
 
@@ -181,9 +183,30 @@ describe("a failure says what ONNX Runtime said, and of which graph", () => {
 
 describe("an engine's options", () => {
   it("a provider that the library does not have is an error with those that it has", async () => {
-    await expect(createOrtEngine({ provider: { name: "NpuExecutionProvider" } })).rejects.toMatchObject({
+    await expect(createOrtEngine({ provider: { name: "AbacusExecutionProvider" } })).rejects.toMatchObject({
       code: "unsupported",
-      message: expect.stringMatching(/ has no NpuExecutionProvider; it has .*CPUExecutionProvider/),
+      message: expect.stringMatching(/ has no AbacusExecutionProvider; it has .*CPUExecutionProvider/),
+    });
+  });
+
+  it("what a provider is given reaches it: a wrong option is an error with the provider's name", async () => {
+    const failure = async (provider: OrtProvider) => {
+      const other = await createOrtEngine({ provider });
+      const error = await other.load({ name: "unet", bytes: identityModel("float32", [1]) }).catch((thrown) => thrown);
+      await other.dispose();
+      return error;
+    };
+    expect(await failure({ ...cpuProvider, options: { layout: "wide" } })).toMatchObject({
+      code: "engine",
+      message: "unet: the graph could not be loaded: CPUExecutionProvider takes no options, got layout",
+    });
+    const name = "WebGpuExecutionProvider";
+    if (!describeEngine().providers.includes(name)) return;
+    expect(await failure({ name, options: { preferredLayout: "wide" } })).toMatchObject({
+      code: "engine",
+      message: expect.stringMatching(
+        /^unet: the graph could not be loaded: WebGpuExecutionProvider: ONNX Runtime: .*Invalid preferred layout: wide/,
+      ),
     });
   });
 
@@ -195,9 +218,11 @@ describe("an engine's options", () => {
     await expect(createOrtEngine({ libraryPath: "/nowhere.so" })).rejects.toMatchObject({ code: "engine" });
   });
 
-  it("the CPU is the usual provider, and the library may be given", async () => {
+  it("the CPU is the provider by default, with the library given", async () => {
     const other = await createOrtEngine({ libraryPath: findOrtLibrary() });
-    expect(other.provider).toBe("CPUExecutionProvider");
+    const session = await other.load({ name: "copy", bytes: identityModel("uint8", [1]) });
+    const x = tensor("uint8", [1], Uint8Array.of(7));
+    expect(await session.run({ x })).toEqual({ y: x });
     await other.dispose();
   });
 });
