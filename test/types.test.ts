@@ -8,7 +8,7 @@ import { installPacked } from "./support/packed.ts";
 
 const index = readFileSync(new URL("../src/index.ts", import.meta.url), "utf8");
 
-/** What stillmotion makes and a caller only reads: there, what is absent need not be writable as undefined. */
+/** What a caller only reads, and records by names: there, what is absent need not be writable as undefined. */
 const madeHere = [
   "Model",
   "RunOptions",
@@ -22,6 +22,8 @@ const madeHere = [
   "Checkpoint",
   "Component",
   "WeightEntry",
+  "RunOptions",
+  "RunResults",
 ];
 
 /** Names of all exported types that a caller may have to write. */

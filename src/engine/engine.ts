@@ -37,7 +37,10 @@ export interface Model {
   readonly isOptimised?: boolean;
 }
 
-/** A tensor in the memory of an engine's device. Give it to runs of any session of the engine; sessions that end leave it there. */
+/**
+ * A tensor in the memory of an engine's device. Give it to runs of any session of the engine. It stays when the session that made it is
+ * released; a device may hold memory of that session until then.
+ */
 export interface DeviceTensor {
   readonly dtype: DataType;
   readonly shape: readonly number[];

@@ -1,9 +1,12 @@
 /** Who may still use a tensor that lies on the device? Runs of the engine that made it, until it is released. */
 import { StillmotionError } from "../../errors.ts";
+import { addInput, addOutput, createGraph } from "../../onnx/graph.ts";
+import { serialise } from "../../onnx/serialise.ts";
 import { type Tensor, typedArray } from "../../tensor.ts";
 import type { DeviceTensor } from "../engine.ts";
 import type { Handle } from "./api.ts";
 import type { KeptValue, WireTensor } from "./messages.ts";
+import type { OrtProvider } from "./provider.ts";
 import type { WorkerCalls } from "./worker-calls.ts";
 
 /** Those of one engine. The values themselves lie in its worker, which releases what is left when it ends. */
@@ -15,7 +18,7 @@ export interface DeviceTensors {
   handleOf(tensor: DeviceTensor, what: string): Handle;
 }
 
-export function createDeviceTensors(worker: WorkerCalls): DeviceTensors {
+export function createDeviceTensors(worker: WorkerCalls, { memory }: OrtProvider): DeviceTensors {
   const values = new WeakMap<DeviceTensor, Handle>();
   const released = new WeakMap<DeviceTensor, Promise<void>>();
 
@@ -42,7 +45,9 @@ export function createDeviceTensors(worker: WorkerCalls): DeviceTensors {
         dtype,
         shape,
         async read() {
-          return tensorOf(await worker.call({ kind: "read", value: handleOf(tensor, "the tensor on the device") }));
+          const handle = handleOf(tensor, "the tensor on the device");
+          const copying = memory === undefined ? undefined : copyingGraph(tensor);
+          return tensorOf(await worker.call({ kind: "read", value: handle, copying }));
         },
         release() {
           const release = released.get(tensor) ?? drop([kept]);
@@ -56,6 +61,13 @@ export function createDeviceTensors(worker: WorkerCalls): DeviceTensors {
     drop,
     handleOf,
   };
+}
+
+/** `y = x` for a tensor. */
+function copyingGraph({ dtype, shape }: DeviceTensor): Uint8Array {
+  const graph = createGraph("read");
+  addOutput(graph, "y", addInput(graph, "x", dtype, shape));
+  return new Uint8Array(serialise(graph));
 }
 
 /** A tensor that has arrived. */

@@ -1,17 +1,15 @@
 /** Which outputs does the worker hold on the device, and what must stay while it does? */
-import { addInput, addOutput, createGraph } from "../../onnx/graph.ts";
-import { serialise } from "../../onnx/serialise.ts";
 import type { Handle } from "./api.ts";
-import type { KeptValue, WireTensor } from "./messages.ts";
+import type { KeptValue, ReadRequest, WireTensor } from "./messages.ts";
 import type { OrtProvider } from "./provider.ts";
 import { createSession, defaultMemory, deviceAllocator, type Runtime, releaseParts, runInPlace } from "./session.ts";
-import { readTensor, typeOfValue } from "./values.ts";
+import { readTensor } from "./values.ts";
 
 export interface KeptValues {
   /** Where they lie, as `OrtMemoryInfo`; absent for the host's memory. */
   readonly memory: Handle | undefined;
   add(session: Handle, kept: readonly KeptValue[]): void;
-  read(value: Handle): WireTensor;
+  read(request: ReadRequest): WireTensor;
   drop(values: readonly Handle[]): void;
   /** Whether one lies in memory that ends with the session. That of the host does not. */
   needs(session: Handle): boolean;
@@ -37,7 +35,8 @@ export function openKeptValues(runtime: Runtime, provider: OrtProvider): KeptVal
     add(session, kept) {
       for (const { value } of kept) sessions.set(value, session);
     },
-    read: (value) => (memory === undefined ? readTensor(api, "read", value) : readFrom(runtime, provider, value)),
+    read: ({ value, copying }) =>
+      copying === undefined ? readTensor(api, "read", value) : readBy(runtime, provider, copying, value),
     drop,
     needs: (session) => memory !== undefined && [...sessions.values()].includes(session),
     close() {
@@ -47,19 +46,13 @@ export function openKeptValues(runtime: Runtime, provider: OrtProvider): KeptVal
   };
 }
 
-/** Copies a value of the provider's memory, as the versions of ONNX Runtime that are served can: `y = x`, with `y` on the host. */
-function readFrom(runtime: Runtime, provider: OrtProvider, value: Handle): WireTensor {
+/** Copies a value of the provider's memory, as all served versions of ONNX Runtime can: by a graph whose result is on the host. */
+function readBy(runtime: Runtime, provider: OrtProvider, bytes: Uint8Array, value: Handle): WireTensor {
   const { api } = runtime;
-  const name = "read";
-  const { dtype, shape } = typeOfValue(api, name, value);
-  const graph = createGraph(name);
-  addOutput(graph, "y", addInput(graph, "x", dtype, shape));
   const sessionOptions = api.CreateSessionOptions();
   try {
-    const session = createSession(runtime, {
-      ...{ name, bytes: new Uint8Array(serialise(graph)), weightsFolder: undefined, threads: 1 },
-      ...{ provider, sessionOptions },
-    });
+    const about = { name: "read", bytes, weightsFolder: undefined, threads: 1, provider, sessionOptions };
+    const session = createSession(runtime, about);
     try {
       let copy: WireTensor | undefined;
       const take = (output: string, made: Handle) => {

@@ -92,9 +92,11 @@ export interface RunAnswer {
 }
 
 /** Asks for a copy of a kept value. */
-interface ReadRequest {
+export interface ReadRequest {
   readonly kind: "read";
   readonly value: Handle;
+  /** A graph `y = x` for it, where it lies in a memory of the provider's own. */
+  readonly copying?: Uint8Array | undefined;
 }
 
 /** Releases kept values. */

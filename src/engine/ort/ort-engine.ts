@@ -61,7 +61,7 @@ export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<E
   // Held until no thread loads any more: sessions must not outlive the environment.
   let runtime: Runtime | undefined = startRuntime(api);
   const workspaces = createWorkspaces(api, worker);
-  const deviceTensors = createDeviceTensors(worker);
+  const deviceTensors = createDeviceTensors(worker, provider);
   const weights = new Set<() => void>();
   const loading = new Set<Promise<unknown>>();
   const disposed = new AbortController();

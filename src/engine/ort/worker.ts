@@ -70,7 +70,7 @@ function perform(state: State, request: Request): Results[keyof Results] {
     case "run":
       return run(state, request);
     case "read":
-      return kept.read(request.value);
+      return kept.read(request);
     case "drop":
       kept.drop(request.values);
       for (const session of state.unwanted) releaseSession(state, session);
