@@ -1,5 +1,6 @@
 /** What does the pipeline ask of whatever runs its graphs? Node's engine and the browser's serve this interface. */
-import type { NamedWeight, PreparedWeight } from "../onnx/prepared.ts";
+import type { NamedWeight } from "../onnx/stored-weight.ts";
+import type { PreparedWeight } from "../onnx/weight-recipes.ts";
 import type { DataType, Tensor } from "../tensor.ts";
 
 /**

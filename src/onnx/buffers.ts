@@ -6,15 +6,11 @@
  * element size, else a new one (`PlannerImpl` in onnxruntime/core/framework/allocation_planner.cc). A buffer that is used
  * again is held from its first use to its last, through all that lies between: buffers of many shapes pile up.
  */
-import { bytesPerElement, elementCount, sameShape } from "../tensor.ts";
-import { type Edge, type Graph, nodesInOrder } from "./graph.ts";
+import { bytesPerElement, sameShape } from "../tensor.ts";
+import { type Edge, type Graph, type GraphNode, nodesInOrder, typesOf } from "./graph.ts";
+import { sizeBytes } from "./operators/operator.ts";
 
-interface Step {
-  readonly operator: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly order: number;
-}
+type Step = GraphNode & { readonly order: number };
 
 /**
  * The most bytes that buffers of one run take at a time, inputs and results included.
@@ -24,8 +20,7 @@ interface Step {
 export function peakBufferBytes(graph: Graph, elsewhere: ReadonlySet<string> = new Set()): number {
   const steps = inExecutionOrder(nodesInOrder(graph).map((node, order) => ({ ...node, order })));
   const shapes = (name: string) => graph.edges.get(name)!;
-  const sizeOf = (name: string) =>
-    elsewhere.has(name) ? 0 : elementCount(shapes(name).shape) * bytesPerElement[shapes(name).dtype];
+  const sizeOf = (name: string) => (elsewhere.has(name) ? 0 : sizeBytes(shapes(name)));
   const results = new Set(graph.outputs.map(({ name }) => name));
   const inputs = new Set(graph.inputs.map(({ name }) => name));
 
@@ -39,7 +34,7 @@ export function peakBufferBytes(graph: Graph, elsewhere: ReadonlySet<string> = n
   /** The latest free first. */
   const free: string[] = [];
   const held = new Map<string, { from: number; to: number }>();
-  const scratch = steps.map((step) => scratchBytes(step, shapes));
+  const scratch = steps.map((step) => scratchBytes(graph, step));
   for (const [now, step] of steps.entries()) {
     const reads = readsOf(step);
     for (const name of step.outputs) {
@@ -79,11 +74,6 @@ function count(uses: Map<string, number>, name: string, change: number): number 
   return result;
 }
 
-/** Operators whose result is another view of their first input. */
-const views = ["Reshape", "Identity"];
-/** Inputs that an operator's kernel may overwrite: `MayInplace` of its definition. Sums and products are not among them. */
-const overwrites: Readonly<Record<string, readonly number[]>> = { Sigmoid: [0], Cast: [0] };
-
 type ShapeOf = (name: string) => Edge;
 
 function overwrittenInput(
@@ -92,8 +82,10 @@ function overwrittenInput(
   reads: readonly string[],
   { uses, bufferOf, shapes }: { uses: Map<string, number>; bufferOf: Map<string, string>; shapes: ShapeOf },
 ): string | undefined {
-  if (views.includes(operator)) return bufferOf.get(inputs[0]!);
-  const candidates = (overwrites[operator] ?? []).map((index) => inputs[index]!).filter((name) => reads.includes(name));
+  const { buffer } = operator;
+  if (buffer === "own") return undefined;
+  if (buffer === "view") return bufferOf.get(inputs[0]!);
+  const candidates = buffer.overwrites.map((index) => inputs[index]!).filter((name) => reads.includes(name));
   const last = candidates.find(
     (name) => uses.get(bufferOf.get(name)!) === 1 && isSameSize(shapes(name), shapes(output)),
   );
@@ -111,10 +103,9 @@ function isSameSize(a: ReturnType<ShapeOf>, b: ReturnType<ShapeOf>): boolean {
   return bytesPerElement[a.dtype] === bytesPerElement[b.dtype] && sameShape(a.shape, b.shape);
 }
 
-/** What attention copies for itself: queries, keys and values, head by head. */
-function scratchBytes({ operator, inputs }: Step, shapes: ShapeOf): number {
-  if (operator !== "MultiHeadAttention") return 0;
-  return inputs.reduce((sum, name) => sum + elementCount(shapes(name).shape) * bytesPerElement[shapes(name).dtype], 0);
+function scratchBytes(graph: Graph, step: Step): number {
+  const { scratch } = step.operator;
+  return scratch === "none" ? 0 : scratch.bytes(typesOf(graph, step));
 }
 
 /** Depth first from the results, of a step's inputs the one written last first (`Graph::ReverseDFSFrom`). */

@@ -1,15 +1,24 @@
 /** How is an ONNX graph held while it is written? A list of nodes over values that know their dtype and static shape. */
 import { StillmotionError } from "../errors.ts";
 import { bytesPerElement, type DataType, elementCount, sameShape, type Tensor } from "../tensor.ts";
+import { dtypesGiven } from "./operators/dtype-rules.ts";
 import {
-  type Int8Weight,
-  int8MatrixShape,
-  type NamedWeight,
+  type Attributes,
+  moving,
+  type NoAttributes,
+  type NodeTypes,
+  type Operator,
+  onnx,
+} from "./operators/operator.ts";
+import type { NamedWeight, StoredWeight } from "./stored-weight.ts";
+import {
+  floatWeight,
+  int8Matrix,
+  int8Rows,
+  type MadeTensor,
   type PreparedWeight,
-  type StoredWeight,
   type TapSums,
-  tapsText,
-} from "./prepared.ts";
+} from "./weight-recipes.ts";
 
 /** An edge of the graph: produced by one node, an input or an initializer. */
 export interface Edge {
@@ -19,15 +28,12 @@ export interface Edge {
   readonly shape: readonly number[];
 }
 
-export type Attribute = number | string | readonly number[] | { readonly float: number };
-
 export interface GraphNode {
-  readonly operator: string;
-  /** Operator set: "" is ONNX's own, "com.microsoft" holds ONNX Runtime's contributed operators. */
-  readonly domain: string;
+  readonly operator: Operator;
+  /** Names of edges, empty for an optional one that is absent. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly attributes: Readonly<Record<string, Attribute>>;
+  readonly attributes: Attributes;
 }
 
 /** A size in the shape of a graph's input that each run brings anew. */
@@ -99,9 +105,12 @@ export function addInput(graph: Graph, name: string, dtype: DataType, shape: rea
   return input;
 }
 
+/** A view as `Reshape` gives it, but a result has a buffer of its own, into which it copies. */
+const identity: Operator = { name: "Identity", set: onnx, takes: ["T"], gives: ["T"], ...moving, buffer: "view" };
+
 /** Names `value` as a result of the graph. An Identity node gives it the name that callers will ask for. */
 export function addOutput(graph: Graph, name: string, value: Edge): void {
-  graph.nodes.push({ operator: "Identity", domain: "", inputs: [value.name], outputs: [name], attributes: {} });
+  graph.nodes.push({ operator: identity, inputs: [value.name], outputs: [name], attributes: {} });
   graph.outputs.push(edge(graph, name, value.dtype, value.shape));
 }
 
@@ -151,13 +160,9 @@ export function storedWeights({ initializers }: Graph): NamedWeight[] {
 }
 
 /** A stored weight as float32. Asking twice for one name gives the same value. */
-export function addFloatWeight(graph: Graph, weight: string, source: StoredWeight): Edge {
-  const name = `${weight}:float32`;
-  const existing = existingInitializer(graph, name, "float32", source.shape);
-  if (existing) return existing;
-  const value = addPrepared(graph, name, "float32", source.shape, source.file);
-  graph.prepared.push({ kind: "float32", source, values: name });
-  return value;
+export function addFloatWeight(graph: Graph, name: string, source: StoredWeight): Edge {
+  const weight = floatWeight(name, source);
+  return addPrepared(graph, weight, [weight.values])[0]!;
 }
 
 interface Int8Edges {
@@ -172,35 +177,29 @@ interface Int8Edges {
  * @param tapSums sums of the kernel's taps that take their place
  */
 export function addInt8Matrix(graph: Graph, name: string, source: StoredWeight, tapSums?: TapSums): Int8Edges {
-  return addInt8(graph, name, { kind: "int8 matrix", source, tapSums }, int8MatrixShape({ source, tapSums }));
+  return addInt8(graph, int8Matrix(name, source, tapSums));
 }
 
 /** The same in the weight's own shape. */
 export function addInt8Rows(graph: Graph, name: string, source: StoredWeight): Int8Edges {
-  return addInt8(graph, name, { kind: "int8 rows", source }, source.shape);
+  return addInt8(graph, int8Rows(name, source));
 }
 
-function addInt8(
-  graph: Graph,
-  name: string,
-  weight: Pick<Int8Weight, "kind" | "source" | "tapSums">,
-  shape: readonly number[],
-): Int8Edges {
-  const { kind, source, tapSums } = weight;
-  const summed = tapsText(tapSums);
-  const names = { bytes: `${name}:${kind}${summed}`, scales: `${name}:scales${summed}` };
-  const existing = existingInitializer(graph, names.bytes, "int8", shape);
-  if (existing) return { bytes: existing, scales: graph.edges.get(names.scales)! };
-  const bytes = addPrepared(graph, names.bytes, "int8", shape, source.file);
-  const scales = addPrepared(graph, names.scales, "float32", [source.shape[0]!], source.file);
-  graph.prepared.push({ ...weight, ...names });
+function addInt8(graph: Graph, weight: ReturnType<typeof int8Matrix | typeof int8Rows>): Int8Edges {
+  const [bytes, scales] = addPrepared(graph, weight, [weight.values, weight.scales]) as [Edge, Edge];
   return { bytes, scales };
 }
 
-function addPrepared(graph: Graph, name: string, dtype: DataType, shape: readonly number[], file: string): Edge {
-  const value = edge(graph, name, dtype, shape);
-  graph.initializers.set(name, { value, data: { preparedFrom: file } });
-  return value;
+function addPrepared(graph: Graph, weight: PreparedWeight, made: readonly MadeTensor[]): Edge[] {
+  const { name, dtype, shape } = weight.values;
+  if (!existingInitializer(graph, name, dtype, shape)) {
+    for (const { name, dtype, shape } of made) {
+      const value = edge(graph, name, dtype, shape);
+      graph.initializers.set(name, { value, data: { preparedFrom: weight.source.file } });
+    }
+    graph.prepared.push(weight);
+  }
+  return made.map(({ name }) => graph.edges.get(name)!);
 }
 
 function existingInitializer(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge | undefined {
@@ -211,42 +210,49 @@ function existingInitializer(graph: Graph, name: string, dtype: DataType, shape:
   return value;
 }
 
-/** What an operator's shape rule has worked out of one output. */
-export interface Result {
-  readonly dtype: DataType;
-  readonly shape: readonly number[];
-}
+/** Of an operator's attributes those that it must have, or none. */
+type Given<Needed extends Attributes> = NoAttributes extends Needed ? [attributes?: Needed] : [attributes: Needed];
 
-interface NodeOptions {
-  readonly attributes?: Readonly<Record<string, Attribute>>;
-  readonly domain?: string;
-}
-
-/** Appends a node with one output. */
-export function addNode(
-  operator: string,
+/** Appends a node whose only result has the shape given. Its dtype is that which the operator gives. */
+export function addNode<Needed extends Attributes = NoAttributes>(
+  operator: Operator<Needed>,
   inputs: readonly (Edge | undefined)[],
-  result: Result,
-  options: NodeOptions = {},
+  shape: readonly number[],
+  ...attributes: Given<Needed>
 ): Edge {
-  return addNodeWithOutputs(operator, inputs, [result], options)[0]!;
+  return addNodeWithOutputs(operator, inputs, [shape], ...attributes)[0]!;
 }
 
-/** Appends a node with an output for each result. */
-export function addNodeWithOutputs(
-  operator: string,
+/** Appends a node with a result for each shape. */
+export function addNodeWithOutputs<Needed extends Attributes = NoAttributes>(
+  operator: Operator<Needed>,
   inputs: readonly (Edge | undefined)[],
-  results: readonly Result[],
-  { attributes = {}, domain = "" }: NodeOptions = {},
+  shapes: readonly (readonly number[])[],
+  ...[attributes]: Given<Needed>
 ): Edge[] {
   const graph = inputs.find((input) => input !== undefined)?.graph;
-  if (!graph) throw new StillmotionError("internal", `${operator}: a node needs at least one input`);
-  const name = `${operator}:${graph.nodes.length}`;
-  const outputs = results.map((_, index) => (index === 0 ? name : `${name}.${index}`));
+  if (!graph) throw new StillmotionError("internal", `${operator.name}: a node needs at least one input`);
   // An optional input that is absent has an empty name, and none where no other follows.
   const given = inputs.slice(0, inputs.findLastIndex((input) => input !== undefined) + 1);
-  graph.nodes.push({ operator, domain, inputs: given.map((input) => input?.name ?? ""), outputs, attributes });
-  return results.map(({ dtype, shape }, index) => edge(graph, outputs[index]!, dtype, shape));
+  const dtypes = dtypesGiven(operator, given, (problem) => graphError(graph, problem));
+  const name = `${operator.name}:${graph.nodes.length}`;
+  const outputs = shapes.map((_, index) => (index === 0 ? name : `${name}.${index}`));
+  graph.nodes.push({
+    operator,
+    inputs: given.map((input) => input?.name ?? ""),
+    outputs,
+    attributes: attributes ?? {},
+  });
+  return shapes.map((shape, index) => edge(graph, outputs[index]!, dtypes[index]!, shape));
+}
+
+/** A node of the graph, as its operator's facts are worked out for it. */
+export function typesOf({ edges }: Graph, { inputs, outputs, attributes }: GraphNode): NodeTypes {
+  return {
+    inputs: inputs.map((name) => edges.get(name)),
+    outputs: outputs.map((name) => edges.get(name)!),
+    attributes,
+  };
 }
 
 function edge(graph: Graph, name: string, dtype: DataType, shape: readonly number[]): Edge {

@@ -2,10 +2,11 @@
  * How much memory will a graph take? The weights, in the form that the session reads, and what comes on top: while it is
  * loaded int8 matrices a second time, which it packs; while it runs the buffers that it holds at once.
  */
-import { bytesPerElement, elementCount } from "../tensor.ts";
+import { elementCount } from "../tensor.ts";
 import { peakBufferBytes } from "./buffers.ts";
 import type { Edge, Graph } from "./graph.ts";
-import { rankOfAdditions, type StoredWeight } from "./prepared.ts";
+import { sizeBytes } from "./operators/operator.ts";
+import { packedTensors, threadBytes } from "./weight-recipes.ts";
 
 /** What a session holds beside its weights: threads and tables, and something for each node. */
 const sessionBytes = 10e6;
@@ -55,24 +56,13 @@ export function loadedTogether(needs: readonly GraphMemory[]): GraphMemory {
 function measure(graph: Graph): GraphMemory {
   const bytesOf = graph.isOptimised ? ({ shape }: Edge) => optimisedBytes * elementCount(shape) : sizeBytes;
   const weightsBytes = [...graph.initializers.values()].reduce((sum, { value }) => sum + bytesOf(value), 0);
-  const matrices = graph.prepared.flatMap((weight) => (weight.kind === "int8 matrix" ? [weight.bytes] : []));
-  const matrixBytes = matrices.reduce((sum, name) => sum + sizeBytes(graph.edges.get(name)!), 0);
+  const packedBytes = packedTensors(graph.prepared).reduce((sum, made) => sum + sizeBytes(made), 0);
   const runBytes = peakBufferBytes(graph);
   return {
     weightsBytes: sessionBytes + nodeBytes * graph.nodes.length + weightsBytes,
-    activationBytes: Math.max(matrixBytes, runBytes),
+    activationBytes: Math.max(packedBytes, runBytes),
     runBytes,
-    loadBytes: matrixBytes,
-    loadThreadBytes: Math.max(0, ...graph.prepared.map(({ source }) => additionBytes(source))),
+    loadBytes: packedBytes,
+    loadThreadBytes: Math.max(0, ...graph.prepared.map(threadBytes)),
   };
-}
-
-/** Of what LoRAs add to a weight, brought to fp32. What they hold themselves is shared, and there before any graph. */
-function additionBytes(weight: StoredWeight): number {
-  const outputs = weight.shape[0]!;
-  return rankOfAdditions(weight) * (outputs + elementCount(weight.shape) / outputs) * bytesPerElement.float32;
-}
-
-function sizeBytes({ shape, dtype }: Edge): number {
-  return elementCount(shape) * bytesPerElement[dtype];
 }

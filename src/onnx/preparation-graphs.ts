@@ -2,8 +2,8 @@
 import type { DataType } from "../tensor.ts";
 import { addInput, addOutput, anySize, createGraph, type Edge, type Graph } from "./graph.ts";
 import * as ops from "./ops.ts";
-import { type Conversion, conversionOf, type PreparedWeight, type TapSums, transpositions } from "./prepared.ts";
 import { serialise } from "./serialise.ts";
+import { type Conversion, conversionOf, type PreparedWeight, type TapSums, transpositions } from "./weight-recipes.ts";
 
 /** The largest value that both signs of an int8 have. */
 const largestInt8 = 127;
@@ -36,13 +36,17 @@ function conversionGraph({ name, from, to, isScaled, isAddedTo, summed }: Conver
   const stored = isScaled ? ops.multiply(cast, addInput(graph, "factors", "float32", [anySize, 1])) : cast;
   const floats = isAddedTo ? ops.productPlus(input("up", "float32"), input("down", "float32"), stored) : stored;
   addOutput(graph, "sums", ops.sumsOfRows(floats));
-  if (to === "float32") addOutput(graph, "values", floats);
-  else {
-    const { values, scales } = quantiseRows(summed ? sumTaps(floats, summed.taps, summed.tapSums) : floats);
-    addOutput(graph, "values", values);
-    addOutput(graph, "scales", scales);
+  switch (to) {
+    case "float32":
+      addOutput(graph, "values", floats);
+      return graph;
+    case "int8": {
+      const { values, scales } = quantiseRows(summed ? sumTaps(floats, summed.taps, summed.tapSums) : floats);
+      addOutput(graph, "values", values);
+      addOutput(graph, "scales", scales);
+      return graph;
+    }
   }
-  return graph;
 }
 
 /** (rows, inputs * taps) -> (rows, inputs * sums). */
@@ -56,8 +60,8 @@ function sumTaps(floats: Edge, taps: number, tapSums: TapSums): Edge {
 function quantiseRows(floats: Edge): { values: Edge; scales: Edge } {
   // Smallest and largest are the quickest way to the largest magnitude: no copy of all magnitudes is made.
   const largest = ops.maximum(ops.largestOfRows(floats), ops.absolute(ops.smallestOfRows(floats)));
-  const scales = ops.divide(largest, ops.scalar(floats.graph, largestInt8));
-  const divisors = ops.maximum(scales, ops.scalar(floats.graph, smallestStep));
+  const scales = ops.divide(largest, largestInt8);
+  const divisors = ops.maximum(scales, smallestStep);
   return { values: ops.quantizeLinear(floats, divisors, 0), scales };
 }
 

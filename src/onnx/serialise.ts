@@ -2,7 +2,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
-import { type Attribute, anySize, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
+import { anySize, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
+import { type Attribute, microsoft, onnx } from "./operators/operator.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -15,15 +16,12 @@ import {
 
 /** ONNX 1.16, which ONNX Runtime reads from 1.18 on. */
 const irVersion = 10n;
-const operatorSets = [
-  { domain: "", version: 21n },
-  { domain: "com.microsoft", version: 1n },
-];
+const operatorSets = [onnx, microsoft];
 
 export function serialise(graph: Graph): Uint8Array {
   const model = create(ModelProtoSchema, {
     irVersion,
-    opsetImport: operatorSets,
+    opsetImport: operatorSets.map(({ domain, version }) => ({ domain, version: BigInt(version) })),
     producerName: "stillmotion",
     graph: {
       name: graph.name,
@@ -31,8 +29,8 @@ export function serialise(graph: Graph): Uint8Array {
       output: graph.outputs.map(valueInfo),
       initializer: Array.from(graph.initializers.values(), initializer),
       node: nodesInOrder(graph).map((node) => ({
-        opType: node.operator,
-        domain: node.domain,
+        opType: node.operator.name,
+        domain: node.operator.set.domain,
         input: [...node.inputs],
         output: [...node.outputs],
         name: node.outputs[0]!,

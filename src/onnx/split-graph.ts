@@ -1,6 +1,7 @@
 /** How does one graph become several that run one after the other? Cut where each takes as long to load, if little goes across there. */
-import { bytesPerElement, elementCount } from "../tensor.ts";
-import { type Edge, type Graph, type GraphNode, nodesOfWeights } from "./graph.ts";
+import { type Graph, type GraphNode, nodesOfWeights } from "./graph.ts";
+import { sizeBytes } from "./operators/operator.ts";
+import { packedTensors } from "./weight-recipes.ts";
 
 /** What loading takes, in bytes of a matrix that is packed: a node, and a byte of one that was packed for another node before. */
 const loadOfNode = 100e3;
@@ -61,15 +62,15 @@ function placesToCut(
   isValue: (name: string) => boolean,
   count: number,
 ): number[] {
-  const sizeOf = ({ shape, dtype }: Edge) => elementCount(shape) * bytesPerElement[dtype];
-  const matrices = new Map(graph.prepared.flatMap((each) => (each.kind === "int8 matrix" ? [[each.bytes, each]] : [])));
+  const sizeOf = (name: string) => sizeBytes(graph.edges.get(name)!);
+  const matrices = new Set(packedTensors(graph.prepared).map(({ name }) => name));
   const spans = new Map<string, { first: number; last: number }>();
   /** What loading all nodes before each one takes. */
   const loads = [0];
   for (const [place, { inputs, outputs }] of nodes.entries()) {
     let load = loadOfNode;
     for (const name of inputs) {
-      if (matrices.has(name)) load += sizeOf(graph.edges.get(name)!) * (spans.has(name) ? loadOfRepeatedByte : 1);
+      if (matrices.has(name)) load += sizeOf(name) * (spans.has(name) ? loadOfRepeatedByte : 1);
       else if (!isValue(name)) continue;
       const span = spans.get(name) ?? { first: place, last: place };
       span.last = place;
@@ -81,8 +82,8 @@ function placesToCut(
   // What lies in memory on both sides of a cut: values that go across, and matrices that both read.
   const changes = new Float64Array(nodes.length + 1);
   for (const [name, { first, last }] of spans) {
-    changes[first + 1]! += sizeOf(graph.edges.get(name)!);
-    changes[last + 1]! -= sizeOf(graph.edges.get(name)!);
+    changes[first + 1]! += sizeOf(name);
+    changes[last + 1]! -= sizeOf(name);
   }
   let across = 0;
   const acrossBytes = Array.from(changes, (change) => (across += change));

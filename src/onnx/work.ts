@@ -1,28 +1,14 @@
 /** How much work is one run of a graph? Its multiplications, by the kind of operator that does them, and the bytes that it moves. */
-import { bytesPerElement, elementCount } from "../tensor.ts";
-import type { Graph } from "./graph.ts";
+import { type Graph, type GraphNode, typesOf } from "./graph.ts";
+import { type KindOfWork, type Operator, sizeBytes } from "./operators/operator.ts";
 
-/** Kinds of operators that multiply, each of a speed of its own. */
-export const kindsOfWork = ["product", "convolution", "attention", "int8Product"] as const;
-export type KindOfWork = (typeof kindsOfWork)[number];
+export { type KindOfWork, kindsOfWork } from "./operators/operator.ts";
 
 export interface GraphWork {
   readonly multiplications: Readonly<Record<KindOfWork, number>>;
   /** Read and written by all operators that compute. */
   readonly movedBytes: number;
 }
-
-const kinds: Readonly<Record<string, KindOfWork>> = {
-  Gemm: "product",
-  Conv: "convolution",
-  MatMul: "product",
-  FusedMatMul: "product",
-  MultiHeadAttention: "attention",
-  MatMulIntegerToFloat: "int8Product",
-};
-
-/** Operators that read no more of their input than they write. */
-const readingParts = ["Slice", "Gather"];
 
 const known = new WeakMap<Graph, GraphWork>();
 
@@ -38,26 +24,25 @@ export function countMultiplications(graph: Graph): number {
 }
 
 function count(graph: Graph): GraphWork {
-  const shapeOf = (name: string | undefined) => graph.edges.get(name!)!.shape;
-  const bytesOf = (name: string) => elementCount(shapeOf(name)) * bytesPerElement[graph.edges.get(name)!.dtype];
   const multiplications = { product: 0, convolution: 0, attention: 0, int8Product: 0 };
   let movedBytes = 0;
-  for (const { operator, inputs, outputs, attributes } of graph.nodes) {
-    if (operator === "Reshape") continue; // another view of its input, where an Identity copies a result
-    const read = readingParts.includes(operator)
-      ? outputs
-      : inputs.filter((name) => name !== "" && !graph.initializers.has(name));
-    movedBytes += [...read, ...outputs].reduce((sum, name) => sum + bytesOf(name), 0);
-    const results = elementCount(shapeOf(outputs[0]));
-    const kind = kinds[operator];
-    if (kind === "convolution") {
-      const [, ...perResult] = shapeOf(inputs[1]); // weight (out, in, kernel height, kernel width)
-      multiplications.convolution += results * elementCount(perResult);
-    } else if (kind === "attention") {
-      multiplications.attention += results * shapeOf(inputs[1])[1]! * 2; // each query with every key, then every value
-    } else if (kind !== undefined) {
-      multiplications[kind] += results * shapeOf(inputs[0]).at(attributes.transA ? -2 : -1)!; // (rows, inner)
-    }
+  for (const node of graph.nodes) {
+    const { multiplies, moves } = node.operator;
+    movedBytes += bytesMoved[moves](graph, node);
+    if (multiplies !== "nothing") multiplications[multiplies.kind] += multiplies.count(typesOf(graph, node));
   }
   return { multiplications, movedBytes };
+}
+
+const bytesMoved: Readonly<Record<Operator["moves"], (graph: Graph, node: GraphNode) => number>> = {
+  nothing: () => 0,
+  "what it takes out": (graph, { outputs }) => 2 * bytesOf(graph, outputs),
+  all(graph, { inputs, outputs }) {
+    const read = inputs.filter((name) => name !== "" && !graph.initializers.has(name));
+    return bytesOf(graph, read) + bytesOf(graph, outputs);
+  },
+};
+
+function bytesOf({ edges }: Graph, names: readonly string[]): number {
+  return names.reduce((sum, name) => sum + sizeBytes(edges.get(name)!), 0);
 }

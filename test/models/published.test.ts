@@ -10,7 +10,7 @@ import { networksOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 
 function operatorCounts(graph: Graph): Record<string, number> {
-  const counts = Map.groupBy(graph.nodes, ({ operator }) => operator);
+  const counts = Map.groupBy(graph.nodes, ({ operator }) => operator.name);
   return Object.fromEntries([...counts].map(([operator, nodes]) => [operator, nodes.length] as const).sort());
 }
 

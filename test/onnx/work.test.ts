@@ -30,6 +30,7 @@ it("of products of a batch, also where an operand lies the other way round", () 
   expect(product([2, 6, 5], {})).toBe(2 * 6 * 5 * 7);
   expect(product([2, 5, 6], { transposeA: true })).toBe(2 * 6 * 5 * 7);
   expect(product([6, 2, 5], { aBatchSecond: true })).toBe(2 * 6 * 5 * 7);
+  expect(product([5, 2, 6], { aBatchSecond: true, transposeA: true })).toBe(2 * 6 * 5 * 7);
 });
 
 it("of a convolution: each result has a kernel of products", () => {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { abortedError, message, option, StillmotionError, throwIfAborted } from "../../errors.ts";
 import { programUrl } from "../../node/installed-package.ts";
-import type { PreparedWeight } from "../../onnx/prepared.ts";
+import { isPacked, type PreparedWeight } from "../../onnx/weight-recipes.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor } from "../../tensor.ts";
 import type { DeviceTensor, Engine, Model, RunOptions, RunResults, Session, Workspace } from "../engine.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./api.ts";
@@ -231,7 +231,7 @@ async function loadWithWeights(
 
 /** One of the model's int8 matrices, if it has any. */
 function matrixOf({ prepared = [] }: Model): PreparedWeight | undefined {
-  return prepared.find(({ kind }) => kind === "int8 matrix");
+  return prepared.find(isPacked);
 }
 
 /** Settles as `work` does, or rejects as soon as the signal fires; what `work` makes after that goes to `discard`. */

@@ -1,7 +1,7 @@
 /** Where do weights lie that are worked out before a session starts? In blocks of native memory that it reads. */
 import { bytesText } from "../../byte-sizes.ts";
-import { int8MatrixShape, type PreparedWeight } from "../../onnx/prepared.ts";
-import { aligned, bytesPerElement, type DataType, elementCount } from "../../tensor.ts";
+import { isPacked, type MadeTensor, madeTensors, type PreparedWeight } from "../../onnx/weight-recipes.ts";
+import { aligned, bytesPerElement, elementCount } from "../../tensor.ts";
 import { type Handle, nativeCells, type OrtApi } from "./api.ts";
 import { allocateBlock, type NativeBlock } from "./native-block.ts";
 import type { Preparation } from "./prepare-weight.ts";
@@ -9,10 +9,7 @@ import { defaultMemory, deviceAllocator } from "./session.ts";
 import { valueOver } from "./values.ts";
 
 /** An initializer in a block of native memory. */
-interface Placed {
-  readonly name: string;
-  readonly dtype: DataType;
-  readonly shape: readonly number[];
+interface Placed extends MadeTensor {
   readonly block: Block;
   readonly offset: number;
 }
@@ -75,25 +72,23 @@ export function placeWeights(
 
 function layOut(weights: readonly PreparedWeight[]): { placed: Placed[]; sizesBytes: Record<Block, number> } {
   const sizesBytes = { matrices: 0, others: 0 };
-  const place = (name: string, dtype: DataType, shape: readonly number[], block: Block = "others"): Placed => {
-    const offset = sizesBytes[block];
-    sizesBytes[block] += aligned(elementCount(shape) * bytesPerElement[dtype]);
-    return { name, dtype, shape, block, offset };
-  };
-  const placed = weights.flatMap((weight) => {
-    const { shape } = weight.source;
-    if (weight.kind === "float32") return [place(weight.values, "float32", shape)];
-    const scales = place(weight.scales, "float32", [shape[0]!]);
-    if (weight.kind === "int8 rows") return [place(weight.bytes, "int8", shape), scales];
-    return [place(weight.bytes, "int8", int8MatrixShape(weight), "matrices"), scales];
-  });
+  const placed = weights.flatMap((weight) =>
+    madeTensors(weight).map((made): Placed => {
+      const block = made === weight.values && isPacked(weight) ? "matrices" : "others";
+      const offset = sizesBytes[block];
+      sizesBytes[block] += aligned(elementCount(made.shape) * bytesPerElement[made.dtype]);
+      return { ...made, block, offset };
+    }),
+  );
   return { placed, sizesBytes };
 }
 
 /** Where the worker writes. */
-function targetsOf(weight: PreparedWeight, addresses: ReadonlyMap<string, Handle>): Omit<Preparation, "weight"> {
-  if (weight.kind === "float32") return { values: addresses.get(weight.values)! };
-  return { values: addresses.get(weight.bytes)!, scales: addresses.get(weight.scales)! };
+function targetsOf(
+  { values, scales }: PreparedWeight,
+  addresses: ReadonlyMap<string, Handle>,
+): Omit<Preparation, "weight"> {
+  return { values: addresses.get(values.name)!, ...(scales && { scales: addresses.get(scales.name)! }) };
 }
 
 function handOver(

@@ -1,16 +1,8 @@
 /** How is one weight worked out? By small sessions of the thread's own, as many outputs at a time as stay in the processor's cache. */
 import { StillmotionError } from "../../errors.ts";
 import { areFinite, lookAtStored } from "../../finite.ts";
-import {
-  conversionOf,
-  fillDown,
-  fillUp,
-  nameOf,
-  type PreparedWeight,
-  rankOfAdditions,
-  tapSumsOf,
-  transpositions,
-} from "../../onnx/prepared.ts";
+import { fillDown, fillUp, rankOfAdditions } from "../../onnx/stored-weight.ts";
+import { conversionOf, type PreparedWeight, transpositions, transpositionsOf } from "../../onnx/weight-recipes.ts";
 import { bytesPerElement, type DataType, elementCount, emptyBuffer } from "../../tensor.ts";
 import { type Handle, viewOfMemory } from "./api.ts";
 import type { PlacedTensor } from "./messages.ts";
@@ -36,13 +28,15 @@ export interface Preparer {
 const elementsTogether = 512 * 1024;
 
 /** (outputs, inputs, taps) of what is made of a weight, and how many outputs are worked on at once. */
-function sizesOf(weight: PreparedWeight) {
-  const [outputs, inputs = 1, ...kernel] = weight.source.shape as [number, ...number[]];
-  const storedTaps = elementCount(kernel);
-  const taps = tapSumsOf(weight)?.length ?? storedTaps;
-  const [storedPerOutput, perOutput] = [inputs * storedTaps, inputs * taps];
+function sizesOf({ source, values }: PreparedWeight) {
+  const [outputs, inputs = 1] = source.shape as [number, ...number[]];
+  const [storedPerOutput, perOutput] = [source.shape, values.shape].map((shape) => elementCount(shape) / outputs) as [
+    number,
+    number,
+  ];
+  const taps = perOutput / inputs;
   const together = Math.min(outputs, Math.max(1, Math.floor(elementsTogether / storedPerOutput)));
-  const rank = rankOfAdditions(weight.source);
+  const rank = rankOfAdditions(source);
   return { outputs, inputs, taps, storedPerOutput, perOutput, together, rank };
 }
 
@@ -82,18 +76,19 @@ export function createPreparer(
 
   return {
     prepare({ weight, values, scales }, read) {
-      const { kind, source } = weight;
+      const { source } = weight;
       const { dtype } = source;
       const { outputs, inputs, taps, storedPerOutput, perOutput, together, rank } = sizesOf(weight);
       const { name, to, isAddedTo } = conversionOf(weight);
       if (isAddedTo) fillDown(source, downs);
-      const isMatrix = kind === "int8 matrix";
+      const moves = transpositionsOf(weight);
+      const [hasTapsMoved, hasOutputsMoved] = [moves.includes("tapsFirst"), moves.includes("outputsLast")];
       for (let first = 0; first < outputs; first += together) {
         const count = Math.min(together, outputs - first);
         const stored = storedBlock.subarray(0, count * storedPerOutput * bytesPerElement[dtype]);
         read(first * storedPerOutput, stored);
-        const rows = isMatrix ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
-        const converted = { dtype: to, shape: [count, perOutput], memory: isMatrix && taps > 1 ? int8Block : rows };
+        const rows = hasOutputsMoved ? int8Rows.subarray(first * perOutput) : after(values, first * perOutput, to);
+        const converted = { dtype: to, shape: [count, perOutput], memory: hasTapsMoved ? int8Block : rows };
         if (isAddedTo) fillUp(source, { first, count }, upBlock);
         const sums = new Float32Array(count);
         const ofScales: PlacedTensor | undefined =
@@ -112,10 +107,11 @@ export function createPreparer(
           ...(ofScales && { scales: ofScales }),
         });
         if (!areFinite(sums)) assertFinite(weight, stored, sums, ofScales ?? converted);
-        if (converted.memory === int8Block)
-          transpose("tapsFirst", { ...converted, shape: [count, inputs, taps] }, rows);
+        if (hasTapsMoved) transpose("tapsFirst", { ...converted, shape: [count, inputs, taps] }, rows);
       }
-      if (isMatrix) transpose("outputsLast", { dtype: "int8", shape: [outputs, perOutput], memory: int8Rows }, values);
+      if (hasOutputsMoved) {
+        transpose("outputsLast", { dtype: "int8", shape: [outputs, perOutput], memory: int8Rows }, values);
+      }
     },
     release() {
       for (const { release } of programs.values()) release();
@@ -137,11 +133,11 @@ function assertFinite(weight: PreparedWeight, stored: Uint8Array, sums: Float32A
   const bytes = elementCount(made.shape) * bytesPerElement.float32;
   const isStoredSo = lookAtStored(dtype, stored).first !== undefined;
   const mayBeFinite = !isStoredSo && areFinite(new Float32Array(viewOfMemory(made.memory as Handle, bytes).slice(0)));
-  const hasNoOther = weight.kind === "float32" || additions.length === 0 || !sums.some(Number.isNaN);
+  const hasNoOther = weight.scales === undefined || additions.length === 0 || !sums.some(Number.isNaN);
   if (mayBeFinite && hasNoOther) return;
   const problem =
     additions.length > 0 ? "is no longer finite with what LoRAs add" : "is so large that it is infinite in int8";
-  throw notFiniteWeight(nameOf(weight), isStoredSo ? undefined : problem);
+  throw notFiniteWeight(weight.name, isStoredSo ? undefined : problem);
 }
 
 /** The error for a weight; whoever runs the network says what to do. */

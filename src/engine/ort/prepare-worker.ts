@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, isOutOfMemory, StillmotionError } from "../../errors.ts";
 import { lookAtStored } from "../../finite.ts";
-import type { NamedWeight, StoredWeight } from "../../onnx/prepared.ts";
+import type { NamedWeight, StoredWeight } from "../../onnx/stored-weight.ts";
 import { bytesPerElement, elementCount } from "../../tensor.ts";
 import { callOnLargeStack, type Handle, openOrtApi } from "./api.ts";
 import type { NativeSession } from "./messages.ts";

@@ -1,7 +1,7 @@
 /** How is a 3x3 convolution of a doubled map computed without doubling it? As four convolutions of 2x2 taps, for 4/9 of the products. */
 import type { Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
-import type { TapSums } from "../../onnx/prepared.ts";
+import type { TapSums } from "../../onnx/weight-recipes.ts";
 import type { Padding } from "../lowering.ts";
 
 /**

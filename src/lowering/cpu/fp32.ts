@@ -155,14 +155,15 @@ export function createCpuLowering(
 
     blend(a, b, share) {
       const kept = stored(share, "last");
-      const rest = ops.subtract(ops.scalar(graph, 1), kept);
+      const rest = ops.subtract(1, kept);
       const storage = commonStorage(a, b);
       const sum = ops.add(ops.multiply(stored(a, storage), kept), ops.multiply(stored(b, storage), rest));
       return value(a.shape, storage, sum);
     },
 
     sinusoids(x, frequencies) {
-      const angles = ops.multiply(stored(x, "last"), ops.floats(graph, frequencies, [1, frequencies.length]));
+      const numbers = stored(x, "last");
+      const angles = ops.multiply(numbers, ops.numbersLike(numbers, frequencies, [1, frequencies.length]));
       const result = ops.concat([ops.cos(angles), ops.sin(angles)], 1);
       return value(result.shape, "last", result);
     },

@@ -46,7 +46,7 @@ export function planesStatistics(x: Edge, groups: number): { mean: Edge; varianc
   const overRows = (perRow: Edge) => ops.reduceMean(perRow, [2]); // (frames, groups, 1, 1)
   const mean = overRows(ops.reduceMean(rows, [3]));
   const squares = overRows(ops.reduceSumSquare(ops.subtract(rows, mean), [3]));
-  const variance = ops.multiply(squares, ops.scalar(x.graph, 1 / width));
+  const variance = ops.multiply(squares, 1 / width);
   return { mean: ops.reshape(mean, [frames, groups]), variance: ops.reshape(variance, [frames, groups]) };
 }
 
@@ -76,7 +76,7 @@ export function normaliseTokens(
   const centred = ops.subtract(x, perChannel(mean));
   // ReduceSumSquare takes three times as long over an axis that is not the last.
   const variance = groupMean(ops.multiply(centred, centred));
-  const inverseDeviation = ops.reciprocal(ops.sqrt(ops.add(variance, ops.scalar(x.graph, eps))));
+  const inverseDeviation = ops.reciprocal(ops.sqrt(ops.add(variance, eps)));
   const normalised = ops.add(ops.multiply(centred, ops.multiply(perChannel(inverseDeviation), weight)), bias);
   return { normalised, mean };
 }

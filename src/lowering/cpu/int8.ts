@@ -63,7 +63,7 @@ export function createCpuInt8Lowering(graph: Graph): Lowering {
      * itself does not show. The numbers are summed at once, because a sum at the output would hold them in memory until the end.
      */
     function unlessNotFinite(scale: Edge, numbers: Edge): Edge {
-      return ops.add(scale, ops.multiply(ops.sumOfAll(numbers), ops.scalar(graph, 0)));
+      return ops.add(scale, ops.multiply(ops.sumOfAll(numbers), 0));
     }
 
     function marked(x: Value): Value {

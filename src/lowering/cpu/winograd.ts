@@ -5,7 +5,7 @@
  *
  * https://arxiv.org/abs/1509.09308, section 4. The matrices are Cook and Toom's, for some points and infinity.
  */
-import { addConstant, addNamedConstant, type Edge, type Graph } from "../../onnx/graph.ts";
+import { addConstant, type Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 import { divisorFrom, evenParts } from "../even-parts.ts";
 
@@ -142,7 +142,7 @@ export function piecesOfKernel(x: Edge, outputs: number, tiles: Tiles): number {
 export function transformKernel(kernel: Edge, { kernelMatrix, products }: Tiles): Edge {
   const [outputs, inputs, rows, columns] = kernel.shape as [number, number, number, number];
   const taps = ops.reshape(kernel, [1, outputs * inputs, rows * columns]);
-  const transformed = ops.batchedMatMul(matrixOf(kernel.graph, kernelMatrix), taps, { transposeB: true });
+  const transformed = ops.batchedMatMul(matrixOf(kernel, kernelMatrix), taps, { transposeB: true });
   return ops.reshape(transformed, [products, outputs, inputs]);
 }
 
@@ -176,7 +176,7 @@ function convolveStrip(x: Edge, kernels: readonly Edge[], tiles: Tiles, start: n
   const all = ops.concat(multiplied, 1); // (products, outputs, frames * tiles)
   const outputs = all.shape[1]!;
   const flat = ops.reshape(all, [1, products, outputs * frames * rows * columns]);
-  const square = ops.batchedMatMul(flat, matrixOf(x.graph, resultMatrix), { transposeA: true, transposeB: true });
+  const square = ops.batchedMatMul(flat, matrixOf(x, resultMatrix), { transposeA: true, transposeB: true });
   const inTiles = ops.reshape(square, [outputs, frames, rows, columns, side, side]);
   const inOrder = ops.transpose(inTiles, [1, 0, 2, 4, 3, 5]);
   const whole = ops.reshape(inOrder, [frames, outputs, rows * side, columns * side]);
@@ -193,17 +193,16 @@ function transformTiles(
   pads: readonly [number, number, number, number],
   tiles: Tiles,
 ): Edge {
-  const { graph } = map;
   const { results: side, seen, products, tileMatrix } = tiles;
   const [frames, channels, height, width] = map.shape as [number, number, number, number];
   const [planes, pixels] = [frames * channels, height * width];
   if (pixels * rows * columns * products > largestTransform) {
-    const matrix = ops.reshape(matrixOf(graph, tileMatrix), [products, 1, seen, seen]);
+    const matrix = ops.reshape(matrixOf(map, tileMatrix), [products, 1, seen, seen]);
     return ops.conv(ops.reshape(map, [planes, 1, height, width]), matrix, undefined, { strides: [side, side], pads });
   }
   const name = `tiles:${side}:${height}x${width}:${pads}`;
   const shape = [pixels, products * rows * columns];
-  const matrix = addNamedConstant(graph, name, { dtype: "float32", shape }, () =>
+  const matrix = ops.namedNumbersLike(map, name, shape, () =>
     denseTransform([height, width], [rows, columns], pads, tiles),
   );
   const transformed = ops.matMul(ops.reshape(map, [planes, pixels]), matrix);
@@ -273,7 +272,7 @@ export function convolveFrameTiles(x: Edge, kernel: Edge, bias: Edge, padding: 0
     const part = strips === 1 ? x : ops.slice(x, 3, start, end);
     const spread = ops.conv(
       ops.reshape(part, [inputs, 1, given, count]),
-      ops.reshape(matrixOf(x.graph, tileMatrix), [seen, 1, seen, 1]),
+      ops.reshape(matrixOf(x, tileMatrix), [seen, 1, seen, 1]),
       undefined,
       { strides: [side, 1], pads: [padding, 0, tiles * side + 2 - given - padding, 0] },
     ); // (inputs, 6, tiles, pixels)
@@ -281,7 +280,7 @@ export function convolveFrameTiles(x: Edge, kernel: Edge, bias: Edge, padding: 0
       bBatchSecond: true,
     }); // (6, outputs, tiles * pixels)
     const flat = ops.reshape(multiplied, [1, seen, outputs * tiles * count]);
-    const results = ops.batchedMatMul(matrixOf(x.graph, resultMatrix), flat, {});
+    const results = ops.batchedMatMul(matrixOf(x, resultMatrix), flat, {});
     const inTiles = ops.reshape(results, [side, outputs, tiles, count]);
     const inOrder = ops.reshape(ops.transpose(inTiles, [1, 2, 0, 3]), [1, outputs, tiles * side, count]);
     return ops.crop(inOrder, 2, frames);
@@ -289,7 +288,7 @@ export function convolveFrameTiles(x: Edge, kernel: Edge, bias: Edge, padding: 0
   return ops.add(ops.concat(results, 3), ops.reshape(bias, [outputs, 1, 1]));
 }
 
-/** The matrix as a constant, (1, rows, columns). */
-function matrixOf(graph: Graph, matrix: Matrix): Edge {
-  return ops.floats(graph, matrix.flat(), [1, matrix.length, matrix[0]!.length]);
+/** (1, rows, columns), for what is multiplied by it. */
+function matrixOf(other: Edge, matrix: Matrix): Edge {
+  return ops.numbersLike(other, matrix.flat(), [1, matrix.length, matrix[0]!.length]);
 }

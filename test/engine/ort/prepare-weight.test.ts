@@ -6,11 +6,20 @@ import { createPreparer } from "../../../src/engine/ort/prepare-weight.ts";
 import { startRuntime, stopRuntime } from "../../../src/engine/ort/session.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../../src/half.ts";
 import { preparationGraphs } from "../../../src/onnx/preparation-graphs.ts";
-import type { PreparedWeight, StoredWeight, TapSums } from "../../../src/onnx/prepared.ts";
-import { type DataType, elementCount, type TensorData } from "../../../src/tensor.ts";
+import type { StoredWeight } from "../../../src/onnx/stored-weight.ts";
+import {
+  floatWeight,
+  int8Matrix,
+  int8Rows,
+  type PreparedWeight,
+  type TapSums,
+} from "../../../src/onnx/weight-recipes.ts";
+import { bytesPerElement, type DataType, elementCount, type TensorData } from "../../../src/tensor.ts";
 
 const runtime = startRuntime(openOrtApi(findOrtLibrary()));
 afterAll(() => stopRuntime(runtime));
+
+const recipes = { float32: floatWeight, "int8 rows": int8Rows, "int8 matrix": int8Matrix };
 
 /** What is made of a weight that lies in memory. */
 function prepared(
@@ -21,16 +30,15 @@ function prepared(
 ) {
   const { api } = runtime;
   const source: StoredWeight = { dtype: "float32", shape, file: "", offset: 0, ...options };
-  const weight = { kind, source, tapSums, values: "", bytes: "", scales: "" } as PreparedWeight;
+  const weight: PreparedWeight = recipes[kind]("weight", source, tapSums);
   const stored = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  const taps = tapSums ? tapSums.length / elementCount(shape.slice(2)) : 1;
-  const sizeBytes = kind === "float32" ? 4 * data.length : data.length * taps;
+  const sizeBytes = elementCount(weight.values.shape) * bytesPerElement[weight.values.dtype];
   const allocator = api.GetAllocatorWithDefaultOptions();
   const memory = api.AllocatorAlloc(allocator, sizeBytes);
   const scalesMemory = api.AllocatorAlloc(allocator, 4 * shape[0]!);
   const preparer = createPreparer(runtime, preparationGraphs([weight]), [weight]);
   try {
-    const scaled = kind === "float32" ? {} : { scales: scalesMemory };
+    const scaled = weight.scales && { scales: scalesMemory };
     preparer.prepare({ weight, values: memory, ...scaled }, (start, target) => {
       const first = start * data.BYTES_PER_ELEMENT;
       target.set(stored.subarray(first, first + target.length));

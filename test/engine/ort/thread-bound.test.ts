@@ -11,9 +11,9 @@ import { cpuProvider } from "../../../src/engine/ort/provider.ts";
 import { float32ToFloat16 } from "../../../src/half.ts";
 import { addFloatWeight, addInput, addInt8Matrix, addOutput, createGraph } from "../../../src/onnx/graph.ts";
 import { dynamicQuantizeLinear, gemm, matMulIntegerToFloat } from "../../../src/onnx/ops.ts";
-import type { StoredWeight } from "../../../src/onnx/prepared.ts";
 import { serialise } from "../../../src/onnx/serialise.ts";
 import { splitGraph } from "../../../src/onnx/split-graph.ts";
+import type { StoredWeight } from "../../../src/onnx/stored-weight.ts";
 import { floatTensor } from "../../../src/tensor.ts";
 import { matMulChain } from "./test-models.ts";
 
