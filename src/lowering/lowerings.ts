@@ -37,6 +37,8 @@ export interface Lowerings {
   readonly byMemory: readonly UnetChoice[];
   /** All networks but the UNet: fp32 whatever that does, since the decoder's errors are seen, and it runs once a frame. */
   readonly others: CreateLowering;
+  /** In place of `others` for a VAE of few weights. */
+  readonly smallVae?: CreateLowering | undefined;
 }
 
 /** Those that take less memory than a choice, the largest of them first. */

@@ -45,17 +45,13 @@ export async function openPipeline(
   const otherUnet = unet === undefined ? undefined : await workFor(unetGiven, () => openUnetFile(unet));
   const loras = loraSources === undefined ? [] : await readLoras(loraSources, disk);
   const scratch = openScratchSpace(given.scratchFolder);
-  const engine = await device.startEngine(given);
+  const opened = { name: device.name, ...(await device.open(given)) };
   try {
     const folder = await resolveModel(name, { ...hubOptions, variant, withoutWeights: otherUnet ? ["unet"] : [] });
     const checkpoint = await openCheckpoint(folder, { variant, unet: otherUnet });
-    return new StableVideoDiffusionPipeline(
-      await addLoras(checkpoint, loras),
-      { device: { ...device, engine }, scratch },
-      given,
-    );
+    return new StableVideoDiffusionPipeline(await addLoras(checkpoint, loras), { device: opened, scratch }, given);
   } catch (error) {
-    await engine.dispose();
+    await opened.engine.dispose();
     throw error;
   }
 }

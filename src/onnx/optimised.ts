@@ -4,10 +4,11 @@
  */
 import { elementCount } from "../tensor.ts";
 import type { Graph } from "./graph.ts";
+import { channelBlocks } from "./operators/operator.ts";
 
 /** More weights than these take too long, and too much memory, to be changed and kept. */
 const mostWeights = 16e6;
-/** Of a map: larger ones leave the processor's cache, and bringing them to another layout costs what it gains. */
+/** Of a map that is not in blocks yet: larger ones leave the processor's cache, and bringing them there costs what it gains. */
 const mostNumbers = 4.2e6;
 
 interface Shaped {
@@ -25,5 +26,6 @@ export function areFew(weights: Iterable<Shaped>): boolean {
 export function optimiseIfSmall(graph: Graph): void {
   const weights = Array.from(graph.initializers.values(), ({ value }) => value);
   if (graph.prepared.length > 0 || !areFew(weights)) return;
-  graph.isOptimised = [...graph.edges.values()].every(({ shape }) => elementCount(shape) <= mostNumbers);
+  const isInBlocks = graph.nodes.some(({ operator }) => operator.set === channelBlocks);
+  graph.isOptimised = isInBlocks || [...graph.edges.values()].every(({ shape }) => elementCount(shape) <= mostNumbers);
 }

@@ -3,7 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, elementCount } from "../tensor.ts";
 import { onnxType } from "./data-types.ts";
 import { anySize, type Edge, type Graph, type Initializer, nodesInOrder } from "./graph.ts";
-import { type Attribute, microsoft, onnx } from "./operators/operator.ts";
+import { type Attribute, channelBlocks, microsoft, onnx } from "./operators/operator.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -16,7 +16,7 @@ import {
 
 /** ONNX 1.16, which ONNX Runtime reads from 1.18 on. */
 const irVersion = 10n;
-const operatorSets = [onnx, microsoft];
+const operatorSets = [onnx, microsoft, channelBlocks];
 
 export function serialise(graph: Graph): Uint8Array {
   const model = create(ModelProtoSchema, {

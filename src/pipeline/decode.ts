@@ -72,7 +72,7 @@ async function decodeInWindows(
 /** Chunks of frames, each on its own; a chunk never holds frames of two clips. */
 async function decodeInChunks(
   context: StageContext,
-  { stage, chunks, parts: total }: Extract<DecoderStage, { chunks: unknown }>,
+  { stage, chunks, memory, workspace, parts: total }: Extract<DecoderStage, { chunks: unknown }>,
   latents: FloatTensor,
   shape: readonly number[],
 ): Promise<FloatTensor[]> {
@@ -82,26 +82,28 @@ async function decodeInChunks(
   const pixels = results[0]!.data.length / frames;
 
   let done = 0;
-  for (const { network, frames: length, starts } of chunks) {
-    await withSessions(context, stage, [network], async ([session]) => {
-      for (const [clip, result] of results.entries()) {
-        for (const start of starts) {
-          context.onProgress({ stage, state: "running", done, total });
-          const first = (clip * frames + start) * frameSize;
-          const chunk = floatTensor(
-            [length, ...latents.shape.slice(2)],
-            latents.data.subarray(first, first + length * frameSize),
-          );
-          const part = `clip ${clip + 1}, frames ${start + 1} to ${start + length}`;
-          const output = await session!.run({ latents: chunk }, { signal: context.signal, part });
-          const decoded = output.frames!.data as Float32Array;
-          toUnitRange(decoded);
-          result.data.set(decoded, start * pixels);
-          done += length;
+  await withWorkspace(context, { memory, workspace: workspace! }, async (inWorkspace) => {
+    for (const { network, frames: length, starts } of chunks) {
+      await withSessions(inWorkspace, stage, [network], async ([session]) => {
+        for (const [clip, result] of results.entries()) {
+          for (const start of starts) {
+            context.onProgress({ stage, state: "running", done, total });
+            const first = (clip * frames + start) * frameSize;
+            const chunk = floatTensor(
+              [length, ...latents.shape.slice(2)],
+              latents.data.subarray(first, first + length * frameSize),
+            );
+            const part = `clip ${clip + 1}, frames ${start + 1} to ${start + length}`;
+            const output = await session!.run({ latents: chunk }, { signal: context.signal, part });
+            const decoded = output.frames!.data as Float32Array;
+            toUnitRange(decoded);
+            result.data.set(decoded, start * pixels);
+            done += length;
+          }
         }
-      }
-    });
-  }
+      });
+    }
+  });
   return results;
 }
 

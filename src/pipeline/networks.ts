@@ -25,7 +25,7 @@ export type Networks = ReturnType<typeof readNetworks>;
  */
 export function readNetworks(
   checkpoint: Checkpoint,
-  { others: createLowering }: Pick<Lowerings, "others">,
+  { others: createLowering, smallVae }: Pick<Lowerings, "others" | "smallVae">,
   unetLowering: Pick<UnetLowering, "create" | "createSmall">,
 ) {
   const clip = clipVisionConfig(checkpoint.imageEncoder.config);
@@ -48,8 +48,9 @@ export function readNetworks(
   const encoder = vaeHalf(checkpoint.vae, "encoder");
   const decoder = vaeHalf(checkpoint.vae, "decoder");
   const evaluation = unetPart(checkpoint.unet, "evaluation");
-  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network) =>
-    keepRecent((size: Size) => writeNetwork(stage, component, createLowering, network(size)));
+  const write = <Size>(stage: Stage, component: Component, network: (size: Size) => Network, create = createLowering) =>
+    keepRecent((size: Size) => writeNetwork(stage, component, create, network(size)));
+  const ofVae = (half: Component) => (areFew(half.tensors.values()) && smallVae) || createLowering;
   /** Evaluations run many times in a call. */
   const writeEvaluation = (component: Component, network: (size: UnetEvaluation) => Network) =>
     keepRecent((size: UnetEvaluation) => {
@@ -66,18 +67,18 @@ export function readNetworks(
     schedulerConfig: checkpoint.schedulerConfig,
     write: {
       imageEncoder: write<void>("image encoder", checkpoint.imageEncoder, () => clipVision(clip)),
-      vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size)),
+      vaeEncoder: write("vae encoder", encoder, (size: PictureSize) => vaeEncoder(vae, size), ofVae(encoder)),
       conditioning: write("conditioning", unetPart(checkpoint.unet, "conditioning"), (size: Pick<UnetSize, "frames">) =>
         conditioning(denoiser, size),
       ),
       unet: writeEvaluation(evaluation, (size) => unet(denoiser, size)),
       unetWithDeepFeature: writeEvaluation(evaluation, (size) => unetWithDeepFeature(denoiser, size)),
       shallowUnet: writeEvaluation(shallowPart(evaluation, denoiser), (size) => shallowUnet(denoiser, size)),
-      vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size)),
+      vaeDecoder: write("vae decoder", decoder, (size: UnetSize) => vaeDecoder(vae, size), ofVae(decoder)),
       /** The decoder for a window of the frames; see `runSegments`. */
       vaeDecoderSegments: keepRecent(({ frames, window, ...size }: UnetSize & { window: number }) => {
         const segments = (frames: number) =>
-          writeSegments("vae decoder", decoder, createLowering, vaeDecoder(vae, { frames, ...size }));
+          writeSegments("vae decoder", decoder, ofVae(decoder), vaeDecoder(vae, { frames, ...size }));
         return segmentsForClip(segments, window, frames);
       }, windowsTried),
     },

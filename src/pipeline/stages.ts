@@ -155,12 +155,14 @@ export function describeDecoder(
   const chunks = Array.from(chunksOf(numFrames, decodeChunkSize), ([frames, starts]): Chunk => {
     return { network: networks.write.vaeDecoder({ frames, ...size }), frames, starts };
   });
+  const memory = loaded(chunks.map(({ network }) => memoryOf(network.graph)));
   return {
     ...nothingElse,
     stage,
     chunks,
     uses: chunks.map(({ network, starts }) => ({ network, loads: 1, runs: clips * starts.length })),
-    memory: loaded(chunks.map(({ network }) => memoryOf(network.graph))),
+    memory,
+    workspace: { tensorBytes: 0, runBytes: memory.runBytes },
     heldBytes,
     parts,
   };

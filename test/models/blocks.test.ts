@@ -2,7 +2,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Value } from "../../src/lowering/lowering.ts";
+import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import type { CreateLowering, Value } from "../../src/lowering/lowering.ts";
 import { conditioningRows, type ReadRows } from "../../src/models/blocks/conditioning-rows.ts";
 import { resnetBlock, spatioTemporalResBlock } from "../../src/models/blocks/resnet.ts";
 import { mixShare, remainingShare } from "../../src/models/blocks/time-mixer.ts";
@@ -27,7 +28,7 @@ import { groupNorm } from "../../src/nn/norm.ts";
 import { openCheckpoint } from "../../src/node/weights.ts";
 import type { FloatTensor } from "../../src/tensor.ts";
 import type { Checkpoint } from "../../src/weights/types.ts";
-import { evaluate, testEngine, type WeightsSource, type Workbench } from "../support/evaluate.ts";
+import { evaluate, smallLowering, testEngine, type WeightsSource, type Workbench } from "../support/evaluate.ts";
 import { expectClose, type Golden, goldenWeights, items, permuted, readGolden, reshapedTo } from "../support/golden.ts";
 
 const engine = testEngine();
@@ -227,7 +228,10 @@ function checkpointBlock(checkpoint: Checkpoint, component: string, path: string
   throw new Error(`no test for ${component} ${path}`);
 }
 
-describe("layers and blocks against the reference", () => {
+describe.each<[string, CreateLowering]>([
+  ["layers and blocks", createCpuFp32Lowering],
+  ["layers and blocks of small networks", smallLowering(engine)],
+])("%s against the reference", (_, createLowering) => {
   it("has golden cases", () => expect(cases.length).toBeGreaterThan(35));
 
   it.each(cases)("%s", async (file) => {
@@ -244,7 +248,7 @@ describe("layers and blocks against the reference", () => {
               ? { hidden_states: result as Value }
               : (result as Record<string, Value>);
           },
-          { path },
+          { path, createLowering },
         );
         for (const [name, output] of Object.entries(outputs)) {
           expectClose(output, clip.expected(name), golden.tolerance, `${variant.name} ${name}`);

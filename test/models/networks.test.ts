@@ -6,25 +6,29 @@ import { openCheckpoint } from "../../src/node/weights.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor.ts";
 import { testEngine } from "../support/evaluate.ts";
 import { expectClose, items, permuted, readGolden } from "../support/golden.ts";
-import { networksOf as networksFrom } from "../support/platform.ts";
+import { networksInBlocks } from "../support/platform.ts";
 import { clipOf, runNetwork, runUnet, unetCall } from "../support/unet-call.ts";
 
 const engine = testEngine();
 const checkpoints = ["two-levels-fp32", "three-levels-fp16", "four-levels-bf16"];
 
-async function networksOf(name: string) {
+/** As they are written for every checkpoint, and for one of few weights on this processor. */
+const forms = ["any", "small"] as const;
+type Form = (typeof forms)[number];
+
+async function networksOf(name: string, form: Form) {
   const options = name.endsWith("fp16") ? { variant: "fp16" } : {};
   const checkpoint = await openCheckpoint(join(import.meta.dirname, "..", "checkpoints", name), options);
-  return networksFrom(checkpoint).write;
+  return networksInBlocks(checkpoint, form === "small" ? engine().channelBlock : 1).write;
 }
 
 const run = (network: WrittenNetwork, inputs: Record<string, FloatTensor>) => runNetwork(engine(), network, inputs);
 
-describe.each(checkpoints)("%s", (name) => {
+describe.each(checkpoints.flatMap((name) => forms.map((form) => [name, form] as const)))("%s, %s", (name, form) => {
   const golden = (network: string) => readGolden("models", "golden", `${name}.${network}.safetensors`);
 
   it("image encoder", async () => {
-    const { imageEncoder } = await networksOf(name);
+    const { imageEncoder } = await networksOf(name, form);
     const { tensor, tolerance } = await golden("image-encoder");
     const small = tensor("input.pixel_values_32x32");
     const expected = tensor("output.image_embeds");
@@ -35,7 +39,7 @@ describe.each(checkpoints)("%s", (name) => {
   });
 
   it("VAE encoder", async () => {
-    const { vaeEncoder } = await networksOf(name);
+    const { vaeEncoder } = await networksOf(name, form);
     const { tensor, tolerance, names } = await golden("vae-encoder");
     for (const input of names("input.")) {
       const images = tensor(input);
@@ -50,7 +54,7 @@ describe.each(checkpoints)("%s", (name) => {
   });
 
   it("VAE temporal decoder", async () => {
-    const { vaeDecoder } = await networksOf(name);
+    const { vaeDecoder } = await networksOf(name, form);
     const { tensor, tolerance, names } = await golden("vae-temporal-decoder");
     for (const input of names("input.")) {
       const latents = tensor(input);
@@ -62,7 +66,7 @@ describe.each(checkpoints)("%s", (name) => {
   });
 
   it("UNet, each variant and each item of a guided batch", async () => {
-    const write = await networksOf(name);
+    const write = await networksOf(name, form);
     const { tensor, tolerance, details } = await golden("unet");
     for (const variant of Object.keys(details.variants as object)) {
       const input = (argument: string) => tensor(`input.${variant}.${argument}`);

@@ -7,7 +7,7 @@ import type { CreateLowering } from "../../src/lowering/lowering.ts";
 import { openCheckpoint } from "../../src/node/weights.ts";
 import { elementCount, floatTensor } from "../../src/tensor.ts";
 import { testEngine } from "../support/evaluate.ts";
-import { networksOf } from "../support/platform.ts";
+import { networksInBlocks, networksOf } from "../support/platform.ts";
 import { published } from "../support/published.ts";
 import { runNetwork } from "../support/unet-call.ts";
 
@@ -23,6 +23,11 @@ describe("a session may change", () => {
     for (const write of [inFp32.unet, inFp32.unetWithDeepFeature, inFp32.shallowUnet]) {
       expect(write(usual).model.isOptimised).toBe(true);
     }
+  });
+
+  it("larger ones whose maps are in blocks already", () => {
+    const { write } = networksInBlocks(tiny, 16);
+    expect(write.unet({ frames: 14, height: 64, width: 96 }).model.isOptimised).toBe(true);
   });
 
   it.each([

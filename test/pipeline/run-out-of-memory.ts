@@ -25,8 +25,9 @@ let isLimited = true;
 await using pipe = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, {
   threads: 2,
   scratchFolder,
-  onProgress({ stage, state, done }) {
-    if (!isLimited || stage !== "vae decoder" || state !== "running" || done! > 0) return;
+  onProgress({ stage, state }) {
+    // Before its session takes the memory that runs share.
+    if (!isLimited || stage !== "vae decoder" || state !== "loading") return;
     isLimited = false;
     limitMemory(100e6);
   },

@@ -27,8 +27,10 @@ async function workspacesOf(options: {
   offload?: Offload;
   availableBytes?: number;
   decodes?: boolean;
+  decodeMode?: "exact" | "reference";
+  decodeChunkSize?: number;
 }): Promise<Opened[]> {
-  const { offload = "model", availableBytes, decodes = false } = options;
+  const { offload = "model", availableBytes, decodes = false, decodeMode = "exact", decodeChunkSize = 1 } = options;
   const opened = new Map<Workspace, Opened>();
   const watched: Engine = {
     ...engineWithMemory(engine, () => availableBytes ?? engine.memory.host.availableBytes()),
@@ -64,7 +66,8 @@ async function workspacesOf(options: {
     numFrames: 3,
     numInferenceSteps: 2,
     cacheInterval: 2,
-    decodeChunkSize: 1,
+    decodeMode,
+    decodeChunkSize,
     seed: 4,
   };
   await pipe.generate(picture, { ...size, outputType: decodes ? "images" : "latents" });
@@ -78,6 +81,15 @@ it("both networks of the UNet run in one workspace, which is there as long as th
   expect(ofUnet!.events).toEqual(["load unet", "load unet", "release unet", "release unet", "released"]);
 });
 
+it("the decoder's chunks, of two lengths, run in another one", async () => {
+  const decoding = { decodes: true, decodeMode: "reference", decodeChunkSize: 2 } as const;
+  const [ofUnet, ofDecoder, ...others] = await workspacesOf(decoding);
+  expect(others).toEqual([]);
+  expect([ofUnet!.servesRuns, ofDecoder!.servesRuns]).toEqual([true, true]);
+  const once = ["load vae decoder", "release vae decoder"];
+  expect(ofDecoder!.events).toEqual([...once, ...once, "released"]);
+});
+
 it("the decoder's segments run in another one, after the UNet's is released", async () => {
   const [ofUnet, ofDecoder, ...others] = await workspacesOf({ decodes: true });
   expect(others).toEqual([]);
@@ -88,7 +100,7 @@ it("the decoder's segments run in another one, after the UNet's is released", as
 
 it.each([
   ["networks stay loaded, which outlive it", { offload: "none", decodes: true }],
-  ["there is little memory, of which it would keep the last", { availableBytes: 90e6, decodes: false }],
+  ["there is little memory, of which it would keep the last", { availableBytes: 100e6, decodes: false }],
 ] as const)("runs take their own memory where %s", async (_, options) => {
   const opened = await workspacesOf(options);
   expect(opened.map(({ servesRuns }) => servesRuns)).toEqual(opened.map(() => false));

@@ -1,8 +1,9 @@
 /** How does a test run a layer or a block by itself? As a small network of its own, on the real engine. */
 import { afterAll, beforeAll } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createOrtEngine } from "../../src/engine/ort/ort-engine.ts";
+import { createOrtEngine, type OrtEngine } from "../../src/engine/ort/ort-engine.ts";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
+import { cpuLoweringsFor } from "../../src/lowering/cpu/lowerings.ts";
 import type { CreateLowering, Lowering, Value } from "../../src/lowering/lowering.ts";
 import { type Network, writeNetwork } from "../../src/models/network.ts";
 import type { FloatTensor, Tensor } from "../../src/tensor.ts";
@@ -22,8 +23,8 @@ export interface Workbench {
 }
 
 /** An engine for the tests of one file. */
-export function testEngine(): () => Engine {
-  let engine: Engine | undefined;
+export function testEngine(): () => OrtEngine {
+  let engine: OrtEngine | undefined;
   beforeAll(async () => {
     engine = await createOrtEngine({ threads: 2 });
   });
@@ -71,6 +72,11 @@ export async function evaluate(
   } finally {
     await session.release();
   }
+}
+
+/** How networks of few weights are written for an engine: in blocks of channels, where its processor has them. */
+export function smallLowering(engine: () => OrtEngine): CreateLowering {
+  return (graph) => (cpuLoweringsFor(engine().channelBlock).smallVae ?? createCpuFp32Lowering)(graph);
 }
 
 /** For layers without weights. */

@@ -1,7 +1,7 @@
 /** On what does a pipeline run in a test? On an engine of the test's own, as the CPU's device, with scratches in the usual folder. */
 import type { Engine } from "../../src/engine/engine.ts";
-import { cpuLowerings } from "../../src/lowering/cpu/lowerings.ts";
-import type { UnetLowering } from "../../src/lowering/lowerings.ts";
+import { cpuLowerings, cpuLoweringsFor } from "../../src/lowering/cpu/lowerings.ts";
+import type { UnetLowering, WeightStorage } from "../../src/lowering/lowerings.ts";
 import { openScratchSpace } from "../../src/node/scratch.ts";
 import { readNetworks } from "../../src/pipeline/networks.ts";
 import type { StageContext } from "../../src/pipeline/run-stage.ts";
@@ -19,6 +19,17 @@ export function networksOf(
   unet: Pick<UnetLowering, "create" | "createSmall"> = cpuLowerings.unet[0]!,
 ) {
   return readNetworks(checkpoint, cpuLowerings, unet);
+}
+
+/** The same on a processor with blocks of so many channels, where networks of few weights are written in them. */
+export function networksInBlocks(
+  checkpoint: Checkpoint,
+  channelBlock: number,
+  weightStorage: WeightStorage = "stored",
+) {
+  const lowerings = cpuLoweringsFor(channelBlock);
+  const unet = lowerings.unet.find((each) => each.dtype === "fp32" && each.weightStorage === weightStorage)!;
+  return readNetworks(checkpoint, lowerings, unet);
 }
 
 /** A call that nobody listens to and nobody aborts. */

@@ -7,6 +7,7 @@ import { isPacked, type PreparedWeight } from "../../onnx/weight-recipes.ts";
 import { bytesPerElement, elementCount, ownBuffer, type Tensor } from "../../tensor.ts";
 import type { DeviceTensor, Engine, Model, RunOptions, RunResults, Session, Workspace } from "../engine.ts";
 import { availableProviders, type Handle, type OrtApi, openOrtApi } from "./api.ts";
+import { channelBlockOf } from "./block-probe.ts";
 import { createDeviceTensors, type DeviceTensors, tensorOf } from "./device-tensors.ts";
 import { findOrtLibrary } from "./library.ts";
 import type { LoadRequest, PlacedTensor, WireTensor } from "./messages.ts";
@@ -19,6 +20,12 @@ import { cpuProvider, type OrtProvider } from "./provider.ts";
 import { configure, type Runtime, releaseParts, startRuntime, stopRuntime } from "./session.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 import { createWorkspaces, type Workspaces } from "./workspace.ts";
+
+/** What of the library only those ask who write graphs for it. */
+export interface OrtEngine extends Engine {
+  /** Channels that lie together where its convolutions work on blocks of them; else 1. */
+  readonly channelBlock: number;
+}
 
 export interface OrtEngineOptions {
   /** What graphs run on. Default: the CPU. */
@@ -46,7 +53,7 @@ export interface OrtEngineOptions {
  * const { sample } = await session.run({ latents }, { signal });
  * await engine.dispose();
  */
-export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<Engine> {
+export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<OrtEngine> {
   const { provider = cpuProvider, threads = availableParallelism(), libraryPath = findOrtLibrary() } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     const problem = message`${option("threads")} is ${threads}, expected a whole number of at least 1`;
@@ -60,6 +67,7 @@ export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<E
   await worker.started;
   // Held until no thread loads any more: sessions must not outlive the environment.
   let runtime: Runtime | undefined = startRuntime(api);
+  const channelBlock = await channelBlockOf(worker, api, provider);
   const workspaces = createWorkspaces(api, worker);
   const deviceTensors = createDeviceTensors(worker, provider);
   const weights = new Set<() => void>();
@@ -68,6 +76,7 @@ export async function createOrtEngine(options: OrtEngineOptions = {}): Promise<E
   let packing: Promise<boolean> | undefined;
   return {
     threads,
+    channelBlock,
     memory: { host: processMemory, device: processMemory },
     openWorkspace: workspaces.open,
     load(model, { signal, workspace } = {}) {

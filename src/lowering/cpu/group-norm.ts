@@ -1,7 +1,11 @@
-/** How is group norm written with operators that the CPU provider has? Differently for planes and for tokens. */
-import type { Edge } from "../../onnx/graph.ts";
+/** How is group norm written with operators that the CPU provider has? Differently for planes, for tokens and for channels in blocks. */
+
+import { addNamedConstant, type Edge, type Graph } from "../../onnx/graph.ts";
+import { blockedConv, blockedMean } from "../../onnx/operators/blocked.ts";
 import * as ops from "../../onnx/ops.ts";
 import { elementCount } from "../../tensor.ts";
+import { divisorFrom } from "../even-parts.ts";
+import type { Block } from "./storage.ts";
 
 /** (items, channels, ...): the elements of a group lie together, so instance norm over the groups is group norm. */
 export function normalisePlanes(
@@ -79,4 +83,64 @@ export function normaliseTokens(
   const inverseDeviation = ops.reciprocal(ops.sqrt(ops.add(variance, eps)));
   const normalised = ops.add(ops.multiply(centred, ops.multiply(perChannel(inverseDeviation), weight)), bias);
   return { normalised, mean };
+}
+
+/** Numbers that are summed one after the other: of more, rounding would be seen. */
+const summedTogether = 2048;
+
+/**
+ * (items, channels, rows, columns) with channels in blocks, whose groups need not begin where a block does. The mean is taken off
+ * before squaring; that and the last step are convolutions of each channel of each item by itself, one pass over the map each.
+ */
+export function normaliseBlocks(
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  { groups, eps, block }: { groups: number; eps: number; block: Block },
+): Edge {
+  const { graph } = x;
+  const [items, channels, rows, columns] = x.shape as [number, number, number, number];
+  const [planes, pixels] = [items * channels, rows * columns];
+  const parts = divisorFrom(Math.ceil(pixels / summedTogether), pixels);
+  const perPart = pixels / parts;
+  const partAxes = parts === 1 ? [rows, columns] : [1, perPart];
+  const averages = groupAverages(graph, channels, groups, block);
+
+  /** Of the numbers of each part, (planes * parts) as they lie, to the mean over the parts of a group: (items, channels, 1, 1). */
+  const groupMean = (ofParts: Edge, added?: Edge) => {
+    const ofPlanes = parts === 1 ? ofParts : ops.reduceMean(ops.reshape(ofParts, [planes / block, parts, block]), [1]);
+    return blockedConv(ops.reshape(ofPlanes, [items, channels, 1, 1]), averages, added);
+  };
+  const each = (y: Edge, scale: Edge, shift: Edge) =>
+    blockedConv(y, ops.reshape(scale, [planes, 1, 1, 1]), ops.reshape(shift, [planes]), { each: true });
+
+  const means = blockedMean(parts === 1 ? x : ops.reshape(x, [1, planes * parts, ...partAxes]));
+  const minusOnes = ops.floats(graph, new Float32Array(planes).fill(-1));
+  const turned = each(ops.reshape(x, [1, planes, rows, columns]), minusOnes, groupMean(means)); // mean - x
+
+  // The map with itself as the kernel: the sum of its squares.
+  const map = ops.reshape(turned, [1, planes * parts, ...partAxes]);
+  const squares = blockedConv(map, ops.reshape(map, [planes * parts, 1, ...partAxes]), undefined, { each: true });
+  const deviation = ops.sqrt(groupMean(squares, ops.floats(graph, new Float32Array(channels).fill(perPart * eps)))); // times sqrt(perPart)
+  const turnedBack = ops.multiply(weight, -Math.sqrt(perPart));
+  const scale = ops.divide(ops.reshape(turnedBack, [channels, 1, 1]), deviation);
+  const shift = ops.expand(ops.reshape(bias, [1, channels]), [items, channels]);
+  return ops.reshape(each(turned, scale, shift), x.shape);
+}
+
+/** The weight of a convolution that gives each channel the mean of its group. */
+function groupAverages(graph: Graph, channels: number, groups: number, block: Block): Edge {
+  const shape = [channels, channels, 1, 1];
+  const size = channels / groups;
+  return addNamedConstant(graph, `averages of groups:${channels}:${groups}`, { dtype: "float32", shape }, () => {
+    const weights = new Float32Array(channels * channels);
+    for (let output = 0; output < channels; output++) {
+      const group = Math.floor(output / size) * size;
+      for (let input = group; input < group + size; input++) {
+        const stack = Math.floor(output / block) * (channels / block) + Math.floor(input / block);
+        weights[(stack * block + (input % block)) * block + (output % block)] = 1 / size;
+      }
+    }
+    return weights;
+  });
 }

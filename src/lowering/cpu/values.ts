@@ -2,7 +2,7 @@
 import type { Edge } from "../../onnx/graph.ts";
 import * as ops from "../../onnx/ops.ts";
 import type { Lowering, Value } from "../lowering.ts";
-import { convert, type Storage } from "./storage.ts";
+import { byFrames, convert, type Storage } from "./storage.ts";
 
 type Edges = Partial<Record<Storage, Edge>>;
 
@@ -11,6 +11,16 @@ export interface StoredValue extends Value {
   readonly edges: Edges;
   /** Pieces of the first axis that were made one by one. A value has edges, parts or both. */
   readonly parts?: readonly Part[];
+  /** A result that is not written before somebody asks for it, since what is added to it may go into its operator. */
+  readonly unwritten?: Unwritten;
+}
+
+interface Unwritten {
+  readonly storage: Storage;
+  /** Of a number each a channel. */
+  readonly bias: Edge | undefined;
+  /** @param sum a map in the same storage, which is added */
+  write(bias: Edge | undefined, sum?: Edge): Edge;
 }
 
 interface Part {
@@ -45,14 +55,15 @@ export function firstStorage(x: Value): [Storage, Edge] {
 
 /** A storage of the value in which its items are the first axis. In `clip`, frames are not. */
 function itemsFirst(x: Value): Storage {
-  const [made] = firstStorage(x);
-  return made === "clip" ? "first" : made;
+  return byFrames(firstStorage(x)[0]);
 }
 
 /** The value's edges, at least one: parts are joined here if there is none yet. */
 function edgesOf(x: Value): Edges {
-  const { edges, parts } = x as StoredValue;
-  if (parts && Object.keys(edges).length === 0) {
+  const { edges, parts, unwritten } = x as StoredValue;
+  if (Object.keys(edges).length > 0) return edges;
+  if (unwritten) edges[unwritten.storage] = unwritten.write(unwritten.bias);
+  if (parts) {
     const storage = itemsFirst(parts[0]!.value);
     edges[storage] = ops.concat(
       parts.map(({ value }) => stored(value, storage)),
@@ -60,6 +71,12 @@ function edgesOf(x: Value): Edges {
     );
   }
   return edges;
+}
+
+/** How the value will be written, if it is not yet. */
+export function unwrittenOf(x: Value): Unwritten | undefined {
+  const { edges, unwritten } = x as StoredValue;
+  return Object.keys(edges).length > 0 ? undefined : unwritten;
 }
 
 /** Items `start` to `end` (exclusive) of the first axis. */

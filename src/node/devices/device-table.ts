@@ -27,6 +27,6 @@ export async function openDevice(
   { device, ...options }: EngineOptions & { readonly device?: string | undefined } = {},
   table: DeviceTable = devices,
 ): Promise<Device> {
-  const { name, lowerings, startEngine } = chooseDevice(device, table);
-  return { name, lowerings, engine: await startEngine(options) };
+  const { name, open } = chooseDevice(device, table);
+  return { name, ...(await open(options)) };
 }

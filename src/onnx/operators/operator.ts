@@ -21,6 +21,9 @@ export const onnx: OperatorSet = { domain: "", version: 21 };
 /** What ONNX Runtime contributes. */
 export const microsoft: OperatorSet = { domain: "com.microsoft", version: 1 };
 
+/** What it has for itself: maps in blocks of channels. */
+export const channelBlocks: OperatorSet = { domain: "com.microsoft.nchwc", version: 1 };
+
 /** Kinds of operators that multiply, each of a speed of its own. */
 export const kindsOfWork = ["product", "convolution", "attention", "int8Product"] as const;
 export type KindOfWork = (typeof kindsOfWork)[number];

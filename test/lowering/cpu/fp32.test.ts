@@ -3,15 +3,22 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../../src/lowering/cpu/fp32.ts";
-import type { Activation, Value } from "../../../src/lowering/lowering.ts";
+import type { Activation, CreateLowering, Value } from "../../../src/lowering/lowering.ts";
 import { sinusoidalEmbedding } from "../../../src/nn/embedding.ts";
 import { linear } from "../../../src/nn/linear.ts";
 import { createGraph } from "../../../src/onnx/graph.ts";
 import { createGenerator } from "../../../src/random/generator.ts";
 import { randn } from "../../../src/random/randn.ts";
 import { gatherClipStatistics } from "../../../src/streaming/clip-statistics.ts";
-import { type FloatTensor, floatTensor } from "../../../src/tensor.ts";
-import { evaluate, noWeights, testEngine, type Workbench } from "../../support/evaluate.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../../src/tensor.ts";
+import {
+  evaluate,
+  noWeights,
+  smallLowering,
+  testEngine,
+  type WeightsSource,
+  type Workbench,
+} from "../../support/evaluate.ts";
 import {
   expectClose,
   type Golden,
@@ -28,6 +35,11 @@ const cases = readdirSync(folder).filter((file) => file.endsWith(".safetensors")
 
 /** The graph of one golden case; the shape of `x` says whether it is a feature map. */
 type Build = (bench: Workbench, golden: Golden, x: Value) => Value;
+
+type Run = (
+  weights: WeightsSource,
+  build: (bench: Workbench) => Record<string, Value>,
+) => Promise<Record<string, Tensor>>;
 
 const operations: Record<string, Build> = {
   conv2d({ w, lowering }, { config }, x) {
@@ -83,7 +95,12 @@ function channelsFrom(x: Value, start: number, count: number): Value {
   );
 }
 
-describe("operations against torch", () => {
+describe.each<[string, CreateLowering]>([
+  ["operations", createCpuFp32Lowering],
+  ["operations of small networks", smallLowering(engine)],
+])("%s against torch", (_, createLowering) => {
+  const run: Run = (weights, build) => evaluate(engine(), weights, build, { createLowering });
+
   it("has golden cases", () => expect(cases.length).toBeGreaterThan(30));
 
   it.each(cases)("%s", async (file) => {
@@ -94,14 +111,14 @@ describe("operations against torch", () => {
     const weights = golden.names("weights.").length > 0 ? await goldenWeights(golden) : noWeights;
 
     if (operation === "temporalConv") {
-      await compareClips(golden, input, expected, ({ w, lowering }, x) => {
+      await compareClips(run, golden, input, expected, ({ w, lowering }, x) => {
         const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
         return lowering.temporalConv(x, weight, w.tensor("bias", [8]));
       });
       return;
     }
     if (input.shape.length === 5) {
-      await compareClips(golden, input, expected, ({ w, lowering }, x) => {
+      await compareClips(run, golden, input, expected, ({ w, lowering }, x) => {
         const { groups, eps } = golden.config as { groups: number; eps: number };
         const channels = x.shape[3]!;
         const [weight, bias] = [w.tensor("weight", [channels]), w.tensor("bias", [channels])];
@@ -109,7 +126,7 @@ describe("operations against torch", () => {
       });
       return;
     }
-    const { y } = await evaluate(engine(), weights, (bench) => {
+    const { y } = await run(weights, (bench) => {
       const isRow = operation === "timestepEmbedding";
       const x =
         input.shape.length === 4
@@ -127,15 +144,15 @@ describe("operations against torch", () => {
     ["tokens", ({ value }, x) => value(reshapedTo(x, [5, 42, 4]))],
   ])("does items of %s one after the other as all at once", async (_, made) => {
     const x = randn(createGenerator(1), [5, 4, 6, 7], "float32");
-    const run = (widest: number) =>
-      evaluate(engine(), noWeights, (bench) => {
+    const inItems = (widest: number) =>
+      run(noWeights, (bench) => {
         const { activation, add, itemByItem } = bench.lowering;
         const values = [made(bench, x), made(bench, x)];
         const [y] = itemByItem(values, widest, ([a, b]) => [add(activation(a!, "silu"), b!)]);
         return { y: y! };
       });
-    const atOnce = await run(1);
-    for (const widest of [1e9, 0.9e6]) expect(await run(widest)).toEqual(atOnce);
+    const atOnce = await inItems(1);
+    for (const widest of [1e9, 0.9e6]) expect(await inItems(widest)).toEqual(atOnce);
   });
 
   it("hands windows on as they are where the next items are done in the same ones, and joins them once", () => {
@@ -162,7 +179,7 @@ describe("operations against torch", () => {
       const [batch, channels, height, width] = golden.tensor("input.x").shape as [number, number, number, number];
       const toTokens = (tensor: FloatTensor) =>
         reshapedTo(permuted(tensor, [0, 2, 3, 1]), [batch, height * width, channels]);
-      const { y } = await evaluate(engine(), await goldenWeights(golden), (bench) => ({
+      const { y } = await run(await goldenWeights(golden), (bench) => ({
         y: operations.groupNorm!(bench, golden, bench.value(toTokens(golden.tensor("input.x")))),
       }));
       expectClose(y!, toTokens(golden.tensor("output.y")), golden.tolerance, name);
@@ -177,7 +194,7 @@ describe("operations against torch", () => {
       const input = framesOfClip(golden.tensor("input.x"), 0);
       const expected = framesOfClip(golden.tensor("output.y"), 0);
       const [count, channels] = input.shape as [number, number];
-      const perFrame = await evaluate(engine(), noWeights, ({ lowering, map }) => ({
+      const perFrame = await run(noWeights, ({ lowering, map }) => ({
         ...lowering.groupStatistics(map(input), groups),
       }));
       const statistics = gatherClipStatistics(groups);
@@ -188,7 +205,7 @@ describe("operations against torch", () => {
         [taken, 1],
         Float32Array.from({ length: taken }, (_, frame) => (frame === 1 ? 0 : 1)),
       );
-      const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map, value }) => ({
+      const { y } = await run(await goldenWeights(golden), ({ w, lowering, map, value }) => ({
         y: lowering.groupNormByStatistics(
           map(items(input, 0, taken)),
           w.tensor("weight", [channels]),
@@ -208,7 +225,7 @@ describe("operations against torch", () => {
     const input = framesOfClip(golden.tensor("input.x"), 0);
     const expected = framesOfClip(golden.tensor("output.y"), 0);
     const first = 4;
-    const { y } = await evaluate(engine(), await goldenWeights(golden), ({ w, lowering, map }) => {
+    const { y } = await run(await goldenWeights(golden), ({ w, lowering, map }) => {
       const x = map(items(input, first - 1, first + frames + 1));
       const gain = lowering.constant([1], Float32Array.of(1));
       const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
@@ -225,7 +242,7 @@ describe("operations against torch", () => {
       expected.shape,
       expected.data.map((value) => 0.25 * value),
     );
-    await compareClips(golden, input, scaled, ({ w, lowering }, x) => {
+    await compareClips(run, golden, input, scaled, ({ w, lowering }, x) => {
       const weight = w.tensor("weight", [8, x.shape[3]!, 3, 1, 1]);
       return lowering.temporalConv(x, weight, w.tensor("bias", [8]), lowering.constant([1], Float32Array.of(0.25)));
     });
@@ -234,13 +251,14 @@ describe("operations against torch", () => {
 
 /** Compares clip by clip: the reference's (clips, channels, frames, height, width) is one feature map a clip here. */
 async function compareClips(
+  run: Run,
   golden: Golden,
   input: FloatTensor,
   expected: FloatTensor,
   build: (bench: Workbench, x: Value) => Value,
 ): Promise<void> {
   for (let clip = 0; clip < input.shape[0]!; clip++) {
-    const { y } = await evaluate(engine(), await goldenWeights(golden), (bench) => ({
+    const { y } = await run(await goldenWeights(golden), (bench) => ({
       y: build(bench, bench.map(framesOfClip(input, clip))),
     }));
     expectClose(y!, framesOfClip(expected, clip), golden.tolerance, `clip ${clip}`);

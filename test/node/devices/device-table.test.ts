@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
-import { cpuLowerings } from "../../../src/lowering/cpu/lowerings.ts";
+import { cpuLowerings, cpuLoweringsFor } from "../../../src/lowering/cpu/lowerings.ts";
+import type { Lowerings } from "../../../src/lowering/lowerings.ts";
 import type { DeviceEntry } from "../../../src/node/devices/device-entry.ts";
 import { chooseDevice, devices, openDevice } from "../../../src/node/devices/device-table.ts";
 import { openPipeline } from "../../../src/node/stable-video-diffusion.ts";
@@ -14,16 +15,20 @@ const small = { width: 48, height: 32, numFrames: 3, numInferenceSteps: 2, seed:
 
 const started: Engine[] = [];
 
+const inFp32 = (lowerings: Lowerings): Lowerings => {
+  return { ...lowerings, unet: lowerings.unet.filter(({ dtype }) => dtype === "fp32") };
+};
+
 /** The graphs of the CPU, run by a provider of its own choice: here the CPU's, as if it had to load and run on one thread. */
 const otherDevice: DeviceEntry = {
-  lowerings: { ...cpuLowerings, unet: cpuLowerings.unet.filter(({ dtype }) => dtype === "fp32") },
-  async startEngine(options) {
+  lowerings: inFp32(cpuLowerings),
+  async open(options) {
     const engine = await createOrtEngine({
       ...options,
       provider: { name: "CPUExecutionProvider", isThreadBound: true },
     });
     started.push(engine);
-    return engine;
+    return { engine, lowerings: inFp32(cpuLoweringsFor(engine.channelBlock)) };
   },
 };
 const table = { ...devices, other: otherDevice };
