@@ -16,13 +16,13 @@ const madeHere = [
   "PreparedWeight",
   "NamedWeight",
   "FloatWeight",
-  "Int8Weight",
+  "Int8Matrix",
+  "Int8Rows",
   "Plan",
   "ProgressEvent",
   "Checkpoint",
   "Component",
   "WeightEntry",
-  "RunOptions",
   "RunResults",
 ];
 
