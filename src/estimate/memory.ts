@@ -30,12 +30,12 @@ export function largestOf(memory: readonly StageMemory[], bytesOf: (stage: Stage
 export function stageMemory(networks: Networks, run: Run): StageMemory[] {
   const stages: StageDescription[] = Object.values(describeStages(networks, run));
   const allWeightsBytes = stages.reduce((sum, { memory }) => sum + memory.weightsBytes, 0);
-  return stages.map(({ stage, memory, workspace, heldBytes, scratchBytes }) => {
+  return stages.map(({ stage, memory, workspace, heldBytes, keptBytes, scratchBytes }) => {
     const { weightsBytes, runBytes, loadBytes, loadThreadBytes } = memory;
     const running = workspace ? workspace.tensorBytes + workspace.runBytes : runBytes;
     const loading = loadBytes + (run.threads ?? 1) * loadThreadBytes;
     const weights = run.offload === "none" ? allWeightsBytes : weightsBytes;
-    const deviceBytes = weights + Math.max(running, loading);
+    const deviceBytes = weights + keptBytes + Math.max(running, loading);
     return {
       stage,
       bytes: scriptBytes + heldBytes + Math.min(scratchInMemoryBytes, scratchBytes) + deviceBytes,

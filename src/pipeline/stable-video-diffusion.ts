@@ -101,7 +101,7 @@ export class StableVideoDiffusionPipeline {
     image: Image | readonly Image[],
     options: GenerateOptions<Output> = {},
   ): Promise<GenerateResult<Output>> {
-    const images = Array.isArray(image) ? (image as readonly Image[]) : [image as Image];
+    const images = Array.isArray(image) ? [...(image as readonly Image[])] : [image as Image];
     if (images.length === 0) throw new StillmotionError("invalid-image", "generate: no image was given");
     images.forEach(checkImage);
     const resolved = this.#resolve(options, images.length);

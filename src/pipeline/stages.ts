@@ -42,8 +42,9 @@ export interface StageDescription {
   readonly memory: GraphMemory;
   /** What its runs use in turn, where they share memory. */
   readonly workspace?: WorkspaceSize;
-  /** What JavaScript holds beside the networks for the stage. */
+  /** What JavaScript holds beside the networks for the stage, and what stays on the device between their runs. */
   readonly heldBytes: number;
+  readonly keptBytes: number;
   /** The most that lies in scratches at a time, and what is brought there and back in all. */
   readonly scratchBytes: number;
   readonly movedScratchBytes: number;
@@ -91,7 +92,7 @@ export function describeStages(networks: Networks, run: Run): Stages {
     : { ...stages, vaeDecoder: describeDecoder(networks, settings, { clips, offload }) };
 }
 
-const nothingElse = { heldBytes: 0, scratchBytes: 0, movedScratchBytes: 0 };
+const nothingElse = { heldBytes: 0, keptBytes: 0, scratchBytes: 0, movedScratchBytes: 0 };
 
 /** One network that runs once for each part. */
 function onePass(stage: Stage, network: WrittenNetwork, parts: number): StageDescription {
@@ -115,7 +116,7 @@ export function describeUnet(
     uses: unets.map((network) => ({ network, loads: 1 })),
     memory,
     workspace: { tensorBytes: 0, runBytes: memory.runBytes },
-    heldBytes: halves * featureBytes,
+    keptBytes: halves * featureBytes,
     parts: steps,
   };
 }
@@ -146,6 +147,7 @@ export function describeDecoder(
       })),
       memory: loaded(segments.map(({ graph }) => memoryOf(graph))),
       workspace: workspaceSize(segments),
+      keptBytes: 0,
       heldBytes,
       scratchBytes: scratchBytes(segments, numFrames),
       movedScratchBytes: clips * movedMapBytes(segments, numFrames),
