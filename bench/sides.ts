@@ -32,7 +32,7 @@ const sides: readonly Side[] = [
 
 /**
  * Of a side's results, relative L2 to diffusers in fp32, eager. fp32: sums in another order differ by about 1e-6. bf16 keeps 8
- * bits of a number: every operation rounds by up to 0.4 %. int8: one scale for a map, as in test/models/unet-int8.test.ts.
+ * bits of a number: every operation rounds by up to 0.4 %. int8: one scale for a map, as in test/models/unet.int8.test.ts.
  */
 const tolerances: Readonly<Record<Side["dtype"], number>> = { fp32: 1e-4, bf16: 5e-2, int8: 1e-1 };
 

@@ -16,7 +16,7 @@ for (const { stage, peakBytes } of stages) console.log(`${stage}: about ${Math.r
 console.log(`about ${seconds.toFixed(0)} s`);
 
 try {
-  await pipe.generate(image, { ...settings, width: 4096, height: 4096, numFrames: 256 });
+  await pipe.generate(image, { ...settings, width: 8192, height: 8192, numFrames: 96 });
 } catch (error) {
   if (!(error instanceof StillmotionError && error.code === "out-of-memory")) throw error;
   console.log(error.message);

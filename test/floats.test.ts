@@ -1,4 +1,8 @@
-/** Are the numbers of the 8-bit formats those of torch? */
+/**
+ * Are the numbers of the 8-bit formats those of torch?
+ *
+ * Golden: python -m reference.golden float8 (reference/golden/float8.py), diffusers 0.42.1
+ */
 import { expect, it } from "vitest";
 import { floatsOf } from "../src/floats.ts";
 import { readGolden } from "./support/golden.ts";

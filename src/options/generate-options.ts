@@ -1,6 +1,8 @@
 /** Which options does a generation take? One schema gives their types, limits, defaults and help to every door. */
 import { z } from "zod";
 import { fits } from "../image/fit.ts";
+import { churnDefaults } from "../schedulers/churn.ts";
+import { sigmaSpacings } from "../schedulers/euler-discrete.ts";
 import { type SamplerName, samplerNames } from "../schedulers/samplers.ts";
 import { type FloatTensor, isFloatTensor } from "../tensor.ts";
 import { defaultFps } from "../video/clip.ts";
@@ -92,7 +94,7 @@ export const generateSchema = z
       help: "how a step is taken: heun works twice a step, animate-lcm needs a checkpoint made for it",
       group: "sampling",
     }),
-    sigmas: z.union([z.enum(["karras", "ays"]), z.array(z.number().min(0)).min(2).max(1000)]).register(presentations, {
+    sigmas: z.union([z.enum(sigmaSpacings), z.array(z.number().min(0)).min(2).max(1000)]).register(presentations, {
       flag: "sigmas",
       value: "a,b,...",
       help: "spacing of the noise levels, ays being for few steps; or the levels themselves in place of steps, falling to where the clip ends, usually 0",
@@ -106,13 +108,16 @@ export const generateSchema = z
       group: "sampling",
       otherwise: "none",
     }),
-    sTmin: z.number().min(0).register(presentations, {
-      flag: "s-tmin",
-      value: "sigma",
-      help: "lowest noise level at which noise is put back",
-      group: "sampling",
-      otherwise: "0",
-    }),
+    sTmin: z
+      .number()
+      .min(0)
+      .register(presentations, {
+        flag: "s-tmin",
+        value: "sigma",
+        help: "lowest noise level at which noise is put back",
+        group: "sampling",
+        otherwise: String(churnDefaults.sTmin),
+      }),
     sTmax: z.number().min(0).register(presentations, {
       flag: "s-tmax",
       value: "sigma",
@@ -120,13 +125,17 @@ export const generateSchema = z
       group: "sampling",
       otherwise: "no limit",
     }),
-    sNoise: z.number().min(0).max(10).register(presentations, {
-      flag: "s-noise",
-      value: "x",
-      help: "strength of the noise put back",
-      group: "sampling",
-      otherwise: "1",
-    }),
+    sNoise: z
+      .number()
+      .min(0)
+      .max(10)
+      .register(presentations, {
+        flag: "s-noise",
+        value: "x",
+        help: "strength of the noise put back",
+        group: "sampling",
+        otherwise: String(churnDefaults.sNoise),
+      }),
     fps: z.number().min(1).max(240).register(presentations, {
       flag: "fps",
       value: "n",

@@ -1,5 +1,6 @@
 /** Do a call's options fit its sampler? What a preset means for another sampler, and which options mean nothing to one. */
 import { type ErrorCode, type Message, message, StillmotionError } from "../errors.ts";
+import { churnDefaults } from "../schedulers/churn.ts";
 import { samplerNames, samplers } from "../schedulers/samplers.ts";
 import { type GenerateSettings, generateDefaults, schedulerDefaults } from "./generate-options.ts";
 import { type Origin, originOf } from "./parse-settings.ts";
@@ -47,7 +48,8 @@ function check(settings: GenerateSettings, where: string, code: ErrorCode): Orig
 }
 
 function churnProblem(settings: GenerateSettings, { named }: Origin): Message | undefined {
-  const { scheduler = generateDefaults.scheduler, sChurn, sTmin = 0, sTmax = Number.POSITIVE_INFINITY } = settings;
+  const { scheduler = generateDefaults.scheduler, sChurn } = settings;
+  const { sTmin = churnDefaults.sTmin, sTmax = churnDefaults.sTmax } = settings;
   const first = churnNames.find((name) => settings[name] !== undefined);
   if (first === undefined) return undefined;
   const got = message`${named(first)} is ${settings[first]!}`;

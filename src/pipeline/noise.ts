@@ -1,15 +1,17 @@
 /** Which noise goes into a run, and in which order is it drawn? The reference's: the pictures' first, the latents' second. */
 import { inCall, message, option, StillmotionError } from "../errors.ts";
 import { float16ToFloat32 } from "../half.ts";
+import type { GenerateSettings } from "../options/generate-options.ts";
 import { createGenerator, type RandomGenerator } from "../random/generator.ts";
 import { randn } from "../random/randn.ts";
 import { elementCount, type FloatTensor, floatTensor, sameShape } from "../tensor.ts";
 import { assertGivenFinite } from "./not-finite.ts";
 
 export type Seed = number | bigint;
+type NoiseDtype = NonNullable<GenerateSettings["noiseDtype"]>;
 
 /** Draws the noise of one run: from one generator for all clips, or from one for each. */
-export type DrawNoise = (shape: readonly number[], dtype: "fp32" | "fp16") => FloatTensor;
+export type DrawNoise = (shape: readonly number[], dtype: NoiseDtype) => FloatTensor;
 
 /**
  * @param seeds one for all clips, or a list with one for each
@@ -37,7 +39,7 @@ export function noiseSource(seeds: Seed | readonly Seed[], clips: number): DrawN
   };
 }
 
-function draw(generator: RandomGenerator, shape: readonly number[], dtype: "fp32" | "fp16"): FloatTensor {
+function draw(generator: RandomGenerator, shape: readonly number[], dtype: NoiseDtype): FloatTensor {
   if (dtype === "fp32") return randn(generator, shape, "float32");
   return floatTensor(shape, float16ToFloat32(randn(generator, shape, "float16").data));
 }

@@ -28,8 +28,11 @@ export interface Schedule {
   readonly timestepAt: (sigma: number) => number;
 }
 
-/** Noise levels that go by a name: those on the Karras curve, those of Align Your Steps, those of AnimateLCM. */
-export type NamedSigmas = "karras" | "ays" | "animate-lcm";
+/** Noise levels that every sampler takes by a name: those on the Karras curve, and those of Align Your Steps. */
+export const sigmaSpacings = ["karras", "ays"] as const;
+
+/** These, and AnimateLCM's own. */
+export type NamedSigmas = (typeof sigmaSpacings)[number] | "animate-lcm";
 
 /** The number of steps, or the noise levels themselves. */
 export interface ScheduleOptions {

@@ -19,15 +19,15 @@ export interface SamplerRun {
   readonly churn?: Churn | undefined;
 }
 
-/** S_churn, S_tmin, S_tmax and S_noise of Karras et al. 2022, algorithm 2. */
+/** S_churn, S_tmin, S_tmax and S_noise of Karras et al. 2022, algorithm 2; `churnDefaults` hold for what is left out. */
 export interface Churn {
-  /** Noise added in all steps together; a step adds at most 0.41 of its level. Default: 0. */
+  /** Noise added in all steps together; a step adds at most 0.41 of its level. */
   readonly sChurn?: number | undefined;
-  /** The lowest noise level to which noise is added. Default: 0. */
+  /** The lowest noise level to which noise is added. */
   readonly sTmin?: number | undefined;
-  /** The highest noise level to which noise is added. Default: no limit. */
+  /** The highest noise level to which noise is added. */
   readonly sTmax?: number | undefined;
-  /** Standard deviation of the noise added. Default: 1. */
+  /** Standard deviation of the noise added. */
   readonly sNoise?: number | undefined;
 }
 

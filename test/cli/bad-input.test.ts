@@ -58,9 +58,9 @@ it.each([
   ["--max-pixels 100", failed, "shrink it, or raise --max-pixels"],
   ["--latents package.json", failed, "package.json: is a JSON file, expected a .safetensors file"],
   [
-    "--width 4096 --height 4096 --frames 256 --decode-chunk-size 1",
+    "--width 8192 --height 8192 --frames 96 --decode-chunk-size 1",
     failed,
-    /the unet needs about \d+\.\d TB for 256 frames of 4096x4096, .* --decode-chunk-size 1 would fit/,
+    /the unet needs about \d+\.\d TB for 96 frames of 8192x8192, .* --decode-chunk-size 1 would fit/,
   ],
 ])("refuses %s", async (words, code, message) => {
   const outcome = await stillmotionHere(["generate", picture, "-o", "clip.mp4", ...small, ...words.split(" ")]);

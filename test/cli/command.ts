@@ -1,4 +1,8 @@
-/** How do the tests call the command? As its own process, as a person does, or in this process where only its words matter. */
+/**
+ * How do the tests call the command? As its own process, as a person does, or in this process where only its words matter.
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,8 @@
-/** Are errors in the words of the command line, flag for option, and is what people wrote left as it is? */
+/**
+ * Are errors in the words of the command line, flag for option, and is what people wrote left as it is?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { copyFile, mkdir, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, it, vi } from "vitest";

@@ -1,4 +1,8 @@
-/** Do the examples run? Each as its own process, as a person starts it, with a tiny checkpoint and tiny clips. */
+/**
+ * Do the examples run? Each as its own process, as a person starts it, with a tiny checkpoint and tiny clips.
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

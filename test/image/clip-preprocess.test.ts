@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden image (reference/golden/image.py), pillow 13.0.0 */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden image (reference/golden/image.py), pillow 13.0.0 */
 import { test } from "vitest";
 import { fitImage } from "../../src/image/fit.ts";
 import { vaePixelValues } from "../../src/image/vae-preprocess.ts";

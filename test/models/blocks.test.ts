@@ -1,4 +1,9 @@
-/** Does each layer and block give what the reference's class gives, with its weights and for 1, 2 and 14 frames? */
+/**
+ * Does each layer and block give what the reference's class gives, with its weights and for 1, 2 and 14 frames?
+ *
+ * Golden: python -m reference.golden layers (reference/golden/layers.py), diffusers 0.42.1
+ * Golden: python -m reference.golden blocks (reference/golden/blocks.py), diffusers 0.42.1
+ */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,8 @@
-/** Does a feed-forward layer in pieces give what it gives in one, and take less memory? */
+/**
+ * Does a feed-forward layer in pieces give what it gives in one, and take less memory?
+ *
+ * Golden: python -m reference.golden layers (reference/golden/layers.py), diffusers 0.42.1
+ */
 import { expect, it } from "vitest";
 import { createCpuFp32Lowering } from "../../src/lowering/cpu/fp32.ts";
 import { feedForward } from "../../src/nn/feed-forward.ts";

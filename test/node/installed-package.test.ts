@@ -1,4 +1,8 @@
-/** Does a program run when it is bundled with stillmotion? */
+/**
+ * Does a program run when it is bundled with stillmotion?
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { spawn } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

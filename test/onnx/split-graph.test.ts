@@ -1,4 +1,8 @@
-/** Do the parts of a graph make together what the whole one makes, and is it cut where it should be? */
+/**
+ * Do the parts of a graph make together what the whole one makes, and is it cut where it should be?
+ *
+ * Golden: python -m reference.golden networks (reference/golden/networks.py), diffusers 0.42.1
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,8 @@
-/** Does a run depend on what its caller does with pictures, tensors and options after the call, or in a callback? */
+/**
+ * Does a run depend on what its caller does with pictures, tensors and options after the call, or in a callback?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

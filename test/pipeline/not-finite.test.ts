@@ -1,4 +1,8 @@
-/** Is a run ended where its numbers are no longer finite, in each network, within the step, and with what may be the cause? */
+/**
+ * Is a run ended where its numbers are no longer finite, in each network, within the step, and with what may be the cause?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,8 @@
-/** Does a whole run give the reference pipeline's latents at each step, and its frames? */
+/**
+ * Does a whole run give the reference pipeline's latents at each step, and its frames?
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Image } from "../../src/image/image.ts";

@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden random (reference/golden/random.py), torch 2.15.0 */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden schedulers (reference/golden/schedulers.py), diffusers 0.42.1 */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

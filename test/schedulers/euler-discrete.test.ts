@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden schedulers (reference/golden/schedulers.py), diffusers 0.42.1 */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -1,4 +1,8 @@
-/** Does each sampler take the reference's trajectory, and does its error fall as its paper says? */
+/**
+ * Does each sampler take the reference's trajectory, and does its error fall as its paper says?
+ *
+ * Golden: python -m reference.golden schedulers (reference/golden/schedulers.py), diffusers 0.42.1
+ */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

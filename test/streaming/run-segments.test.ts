@@ -1,4 +1,8 @@
-/** Does a decoder that runs a few frames at a time give what the reference gives for all frames at once? */
+/**
+ * Does a decoder that runs a few frames at a time give what the reference gives for all frames at once?
+ *
+ * Golden: python -m reference.golden networks (reference/golden/networks.py), diffusers 0.42.1
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";

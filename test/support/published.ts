@@ -1,4 +1,8 @@
-/** What is in the published checkpoints? Their configurations, and the names and shapes of their tensors. */
+/**
+ * What is in the published checkpoints? Their configurations, and the names and shapes of their tensors.
+ *
+ * Golden: python -m reference.golden published (reference/golden/published.py), diffusers 0.42.1
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { elementCount } from "../../src/tensor.ts";

@@ -1,4 +1,8 @@
-/** Do checkpoints and LoRAs open from files that are no files of this machine, such as those dropped on a page? */
+/**
+ * Do checkpoints and LoRAs open from files that are no files of this machine, such as those dropped on a page?
+ *
+ * Golden: python -m reference.golden float8 (reference/golden/float8.py), diffusers 0.42.1
+ */
 import { openAsBlob } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";

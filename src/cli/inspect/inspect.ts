@@ -4,9 +4,11 @@ import { Command } from "commander";
 import { StillmotionError } from "../../errors.ts";
 import { disk } from "../../node/files/disk.ts";
 import { exists, noSuchPath } from "../../node/hub/nearest-path.ts";
+import { loadPresentations } from "../../options/load-options.ts";
 import { isLoraFolder } from "../../weights/lora/find-lora.ts";
 import { exitCodes } from "../errors.ts";
 import { findModelFolder, mayBeHubModel } from "../models/resolve.ts";
+import { toLoadFlag } from "../run/load-flags.ts";
 import { printJson, printLine } from "../terminal.ts";
 import type { Inspection } from "./inspection.ts";
 
@@ -21,6 +23,7 @@ Examples:
 `;
 
 export function inspectCommand(finish: (exitCode: number) => void): Command {
+  const { variant, revision } = Object.fromEntries(loadPresentations());
   return new Command("inspect")
     .summary("say what a checkpoint, a clip or a .safetensors file is")
     .description(
@@ -29,9 +32,9 @@ export function inspectCommand(finish: (exitCode: number) => void): Command {
         "Exits with 1 when something is wrong.",
     )
     .argument("<path>", "a folder in diffusers layout, a model in the cache, .safetensors, .mp4, .gif, .webp or .png")
-    .option("--variant <name>", "of a checkpoint, read *.NAME.safetensors where there are several, e.g. fp16")
+    .addOption(toLoadFlag({ ...variant!, help: `of a checkpoint, ${variant!.help}` }))
     .option("--weights", "read all weights, and say where they are not finite")
-    .option("--revision <name>", "of a model in the cache: a branch, a tag or a commit (default: main)")
+    .addOption(toLoadFlag({ ...revision!, help: "of a model in the cache: a branch, a tag or a commit" }))
     .option("--json", "print one JSON object")
     .addHelpText("after", examples)
     .action(async (given: string, options: InspectFlags) => {

@@ -5,8 +5,10 @@ import { StillmotionError } from "../../errors.ts";
 import { knownCheckpoints } from "../../hub/known-checkpoints.ts";
 import { hubModel } from "../../hub/model-name.ts";
 import { type CachedModel, cachedModel, cachedModels, removeModel, verifyModel } from "../../node/hub/cached-models.ts";
+import { loadPresentations } from "../../options/load-options.ts";
 import { exitCodes } from "../errors.ts";
 import { onInterrupt } from "../interrupt.ts";
+import { toLoadFlag } from "../run/load-flags.ts";
 import { printJson, printLine } from "../terminal.ts";
 import { countText } from "../units.ts";
 import { hubSettings } from "./environment.ts";
@@ -38,6 +40,7 @@ interface Flags {
 }
 
 export function modelsCommand(finish: Finish): Command {
+  const { variant, revision } = Object.fromEntries(loadPresentations());
   const command = new Command("models")
     .summary("list, download, check and remove models")
     .description("Shows the models in the cache: their revisions, variants and sizes.")
@@ -49,8 +52,8 @@ export function modelsCommand(finish: Finish): Command {
       .summary("download a model")
       .description("Downloads what a run of the model needs, or what is still missing of it, and prints its folder.")
       .argument("<name>", "org/name, a short name, or either with @revision")
-      .option("--variant <name>", "weights to fetch where there are several, e.g. fp16")
-      .option("--revision <name>", "a branch, a tag or a commit (default: main)")
+      .addOption(toLoadFlag({ ...variant!, help: "weights to fetch where there are several, e.g. fp16" }))
+      .addOption(toLoadFlag({ ...revision!, help: "a branch, a tag or a commit" }))
       .option("--json", "print events on stdout, one JSON object a line")
       .option("-q, --quiet", "print nothing but errors")
       .action((name: string, _: Flags, self: Command) => pull(name, self.optsWithGlobals(), finish)),

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Image } from "../../image/image.ts";
 import { type LoadImageOptions, openPicture, type Picture } from "../../node/image/open-picture.ts";
 import { StableVideoDiffusionPipeline } from "../../node/stable-video-diffusion.ts";
+import { generateDefaults } from "../../options/generate-options.ts";
 import type { FromPretrainedOptions } from "../../options/load-options.ts";
 import { parseSettings } from "../../options/parse-settings.ts";
 import type { Settings } from "../../options/resolve-settings.ts";
@@ -52,7 +53,10 @@ export async function openRun(request: RunRequest): Promise<OpenedRun> {
   const { latents: latentsFile, ...flags } = request.settings;
   const given = parseSettings("generate", flags);
   const inputs = { ...request, latents: latentsFile === undefined ? undefined : String(latentsFile) };
-  const paths = outputPaths(request.outputs, request.images.length * (given.numVideosPerPrompt ?? 1));
+  const paths = outputPaths(
+    request.outputs,
+    request.images.length * (given.numVideosPerPrompt ?? generateDefaults.numVideosPerPrompt),
+  );
   await checkAndReserve(paths.flat(), given, await filesRead(inputs), request);
   const pictures: Picture[] = [];
   for (const source of request.images) {

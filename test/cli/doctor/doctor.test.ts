@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1 */
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";

@@ -1,4 +1,9 @@
-/** How does the command take a picture's colours and transparency, and what does it say of them? */
+/**
+ * How does the command take a picture's colours and transparency, and what does it say of them?
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ * Golden: python -m reference.golden image (reference/golden/image.py), pillow 13.0.0
+ */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";

@@ -1,4 +1,8 @@
-/** What does `stillmotion inspect` say of a .safetensors file of weights? */
+/**
+ * What does `stillmotion inspect` say of a .safetensors file of weights?
+ *
+ * Golden: python -m reference.golden image (reference/golden/image.py), pillow 13.0.0
+ */
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

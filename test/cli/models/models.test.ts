@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1 */
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";

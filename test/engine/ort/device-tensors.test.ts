@@ -1,11 +1,11 @@
 /** Do outputs stay on the device until they are released, and can runs of other sessions read them there? */
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { DeviceTensor, Engine } from "../../../src/engine/engine.ts";
+import type { Engine } from "../../../src/engine/engine.ts";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { cpuProvider, type OrtProvider } from "../../../src/engine/ort/provider.ts";
 import { floatTensor } from "../../../src/tensor.ts";
-import { identityModel, matMulChain, model, node, value } from "./test-models.ts";
+import { identityModel, model, node, value } from "./test-models.ts";
 
 /** y = 2 x and z = x x. */
 const twoOutputs = {
@@ -158,70 +158,5 @@ describe.each<[string, OrtProvider]>([
     await y.release();
     await session.release();
     await workspace.release();
-  });
-});
-
-describe("memory of outputs that stay", () => {
-  const size = 2048; // 17 MB a product
-  const productBytes = 4 * size * size;
-  const chain = { name: "chain", bytes: matMulChain(size, 3) };
-  const ones = floatTensor([size, size], new Float32Array(size * size).fill(1));
-  const rss = () => process.memoryUsage.rss();
-
-  it("is given back by their release, and by the engine's end for those that were left", {
-    timeout: 60_000,
-  }, async () => {
-    const keepSome = async (engine: Engine, count: number): Promise<DeviceTensor[]> => {
-      const session = await engine.load({ name: "large", bytes: identityModel("float32", [size, size]) });
-      const kept: DeviceTensor[] = [];
-      for (let i = 0; i < count; i++) kept.push((await session.run({ x: ones }, { keep: ["y"] })).y);
-      return kept;
-    };
-    const engine = await createOrtEngine({ threads: 1 });
-    const kept = await keepSome(engine, 8);
-    let before = rss();
-    for (const tensor of kept) await tensor.release();
-    expect(before - rss()).toBeGreaterThan(6 * productBytes);
-    await keepSome(engine, 8);
-    before = rss();
-    await engine.dispose();
-    expect(before - rss()).toBeGreaterThan(6 * productBytes);
-  });
-
-  it("is none of a workspace's, which ends before them", { timeout: 60_000 }, async () => {
-    const engine = await createOrtEngine({ threads: 2 });
-    const workspace = await engine.openWorkspace({ tensorBytes: 0, runBytes: 2 * productBytes });
-    expect(workspace.servesRuns).toBe(true);
-    const session = await engine.load(chain, { workspace });
-    const { y } = await session.run({ x: ones }, { keep: ["y"] });
-    await session.release();
-    const before = rss();
-    await workspace.release();
-    // In the arena were the two products between.
-    expect(before - rss()).toBeGreaterThan(1.5 * productBytes);
-    expect((await y.read()).data[7]).toBe(size ** 3);
-    const next = await engine.openWorkspace({ tensorBytes: 0, runBytes: productBytes });
-    expect(next.servesRuns).toBe(true);
-    await next.release();
-    await engine.dispose();
-  });
-
-  it("is given back by a run that fails", { timeout: 60_000 }, async () => {
-    const engine = await createOrtEngine({ threads: 1 });
-    const bytes = model({
-      inputs: [value("x", "float32", [size, size]), value("row", "int64", [1])],
-      outputs: [value("y", "float32", [size, size]), value("z", "float32", [1, size])],
-      nodes: [node("Add", ["x", "x"], ["y"]), node("Gather", ["y", "row"], ["z"])],
-    });
-    const session = await engine.load({ name: "row", bytes });
-    const run = (row: bigint) => {
-      const inputs = { x: ones, row: { dtype: "int64", shape: [1], data: BigInt64Array.of(row) } } as const;
-      return session.run(inputs, { keep: ["y"] });
-    };
-    await (await run(0n)).y.release();
-    const before = rss();
-    for (let i = 0; i < 5; i++) await expect(run(9999n)).rejects.toMatchObject({ code: "engine" });
-    expect(rss() - before).toBeLessThan(2.5 * productBytes);
-    await engine.dispose();
   });
 });

@@ -88,6 +88,23 @@ export function matMulChain(size: number, products: number): Uint8Array {
   });
 }
 
+/** Minutes of work, in operators of some hundred milliseconds: a test that waits for its end does not pass. */
+export function endlessModel() {
+  return { name: "endless", bytes: matMulChain(endlessSize, 4000) };
+}
+/** Rows and columns of its x. */
+export const endlessSize = 2048;
+
+/** y = x with its axes changed `times` times: as many values as large as x, for little work. */
+export function transposeChain(size: number, times: number): Uint8Array {
+  const names = ["x", ...Array.from({ length: times - 1 }, (_, i) => `h${i}`), "y"];
+  return model({
+    inputs: [value("x", "float32", [size, size])],
+    outputs: [value("y", "float32", [size, size])],
+    nodes: Array.from({ length: times }, (_, i) => node("Transpose", [names[i]!], [names[i + 1]!])),
+  });
+}
+
 /** y = x + w0 + w1 + ..., the weights one after the other in a file. */
 export function externalSum(options: {
   shape: readonly number[];

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine, Workspace } from "../../../src/engine/engine.ts";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { floatTensor } from "../../../src/tensor.ts";
-import { identityModel, matMulChain } from "./test-models.ts";
+import { chainModel, runInTurn, spacious } from "./runs-in-workspace.ts";
+import { endlessModel, endlessSize, identityModel } from "./test-models.ts";
 
 let engine: Engine;
 beforeAll(async () => {
@@ -71,39 +72,6 @@ describe("tensors in a workspace", () => {
 });
 
 describe("runs in a workspace", () => {
-  const size = 2048; // 17 MB a product
-  const chain = { name: "chain", bytes: matMulChain(size, 3) };
-  const productBytes = 4 * size * size;
-
-  /** First touches of pages by three sessions in turn, each of which runs twice in the workspace. */
-  async function faults(of: Engine, workspace: Workspace, sharesRuns: boolean): Promise<number> {
-    const [x, y] = [0, 1].map((place) =>
-      floatTensor([size, size], new Float32Array(workspace.tensors, place * productBytes, size * size)),
-    );
-    x!.data.fill(1); // pages that are only read take no memory
-    const before = process.resourceUsage().minorPageFault;
-    for (let i = 0; i < 3; i++) {
-      const session = await of.load(chain, sharesRuns ? { workspace } : {});
-      for (let run = 0; run < 2; run++) await session.run({ x: x! }, { outputs: { y: y! } });
-      await session.release();
-    }
-    return process.resourceUsage().minorPageFault - before;
-  }
-
-  const spacious = { tensorBytes: 2 * productBytes, runBytes: 2 * productBytes };
-
-  it("touch memory once for all sessions, and give all of it back", async () => {
-    const workspace = await engine.openWorkspace(spacious);
-    expect(workspace.servesRuns).toBe(true);
-    await faults(engine, workspace, true); // touches the tensors
-    const heldBytes = process.memoryUsage.rss();
-    const [shared, fresh] = [await faults(engine, workspace, true), await faults(engine, workspace, false)];
-    expect(shared, `${shared} with, ${fresh} without`).toBeLessThan(0.5 * fresh);
-    await workspace.release();
-    // The two tensors, and in the arena the two products between them.
-    expect(heldBytes - process.memoryUsage.rss()).toBeGreaterThan(3.5 * productBytes);
-  });
-
   it("share it in one workspace of the process at a time, the next one after its release", async () => {
     const other = await createOrtEngine({ threads: 1 });
     const [first, second, third] = [
@@ -112,12 +80,12 @@ describe("runs in a workspace", () => {
       await other.openWorkspace(spacious),
     ];
     expect([first, second, third].map(({ servesRuns }) => servesRuns)).toEqual([true, false, false]);
-    await faults(engine, second, true);
-    await faults(other, third, true);
+    await runInTurn(engine, second, true);
+    await runInTurn(other, third, true);
     await Promise.all([first.release(), second.release(), first.release()]);
     const later = await other.openWorkspace(spacious);
     expect(later.servesRuns).toBe(true);
-    await faults(other, later, true);
+    await runInTurn(other, later, true);
     await later.release();
     await third.release();
     await other.dispose();
@@ -126,7 +94,7 @@ describe("runs in a workspace", () => {
   it("end with the engine; its workspaces are released after it", async () => {
     const other = await createOrtEngine({ threads: 1 });
     const workspace = await other.openWorkspace(spacious);
-    await other.load(chain, { workspace });
+    await other.load(chainModel, { workspace });
     await other.dispose();
     await workspace.release();
     await expect(other.openWorkspace(spacious)).rejects.toThrow("the engine was disposed");
@@ -136,11 +104,14 @@ describe("runs in a workspace", () => {
   });
 
   it("are not waited for when the signal fires before they can have it", async () => {
-    const session = await engine.load({ name: "long", bytes: matMulChain(1024, 300) });
-    const running = session.run({ x: floatTensor([1024, 1024]) });
+    const session = await engine.load(endlessModel());
+    const ending = new AbortController();
+    const running = session.run({ x: floatTensor([endlessSize, endlessSize]) }, { signal: ending.signal });
+    const ended = expect(running).rejects.toMatchObject({ code: "aborted" });
     const signal = AbortSignal.timeout(20);
     await expect(engine.openWorkspace(spacious, { signal })).rejects.toMatchObject({ code: "aborted" });
-    await running;
+    ending.abort();
+    await ended;
     await session.release();
     const next = await engine.openWorkspace(spacious);
     expect(next.servesRuns).toBe(true);

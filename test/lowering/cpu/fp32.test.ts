@@ -1,4 +1,8 @@
-/** Does each operation of the fp32 lowering give what torch gives? */
+/**
+ * Does each operation of the fp32 lowering give what torch gives?
+ *
+ * Golden: python -m reference.golden ops (reference/golden/ops.py), torch 2.15.0
+ */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,8 @@
-/** Does the int8 lowering compute what the fp32 one does: exactly where bytes hold the numbers, else about as well as bf16? */
+/**
+ * Does the int8 lowering compute what the fp32 one does: exactly where bytes hold the numbers, else about as well as bf16?
+ *
+ * Golden: python -m reference.golden ops (reference/golden/ops.py), torch 2.15.0
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

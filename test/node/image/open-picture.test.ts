@@ -1,4 +1,8 @@
-/** Are stills, transparency and colours those of Pillow, and is what matters noticed? */
+/**
+ * Are stills, transparency and colours those of Pillow, and is what matters noticed?
+ *
+ * Golden: python -m reference.golden image (reference/golden/image.py), pillow 13.0.0
+ */
 import sharp from "sharp";
 import { expect, test } from "vitest";
 import { openPicture } from "../../../src/node/image/open-picture.ts";

@@ -1,3 +1,4 @@
+/** Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1 */
 import { createHash } from "node:crypto";
 import {
   appendFile,

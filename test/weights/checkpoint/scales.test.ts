@@ -1,4 +1,9 @@
-/** Are weights in fp8 read, with and without scales, wherever weights are, and does a run give what those numbers give in fp32? */
+/**
+ * Are weights in fp8 read, with and without scales, wherever weights are, and does a run give what those numbers give in fp32?
+ *
+ * Golden: python -m reference.golden float8 (reference/golden/float8.py), diffusers 0.42.1
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -70,10 +70,3 @@ it.each([
 ])("%s is not understood", (expression) => {
   expect(pathPattern(expression)).toBeUndefined();
 });
-
-it("takes no longer for an expression that was made to", () => {
-  const fits = pathPattern(`${".*a".repeat(80)}$`)!;
-  const started = performance.now();
-  expect(fits(`${"a".repeat(79)}${"b".repeat(900)}`)).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1000);
-});

@@ -1,4 +1,8 @@
-/** Is every form of LoRA understood, and is every other file refused in words that help? */
+/**
+ * Is every form of LoRA understood, and is every other file refused in words that help?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

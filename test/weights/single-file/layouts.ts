@@ -1,4 +1,8 @@
-/** The small checkpoint of these tests in every layout: the reference's single file, and what is made of its bytes. */
+/**
+ * The small checkpoint of these tests in every layout: the reference's single file, and what is made of its bytes.
+ *
+ * Golden: python -m reference.golden single_file (reference/golden/single_file.py), diffusers 0.42.1
+ */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -56,6 +60,13 @@ export async function asComfyUiSaves(stored: Tensors): Promise<Tensors> {
     if (encoder) saved[`first_stage_model.${encoder[1]}`] = tensor;
   }
   return saved;
+}
+
+/** What is looked at first in the file of a UNet, for so many levels. */
+export function unetOfLevels(count: number): Tensors {
+  const level = { dtype: "uint8", shape: [1], data: new Uint8Array(1) } as const;
+  const names = Array.from({ length: count }, (_, index) => `down_blocks.${index}.resnets.0.temporal_res_block.x`);
+  return { "conv_in.weight": level, ...Object.fromEntries(names.map((name) => [name, level])) };
 }
 
 /** The autoencoder's `quant_conv`, or another 1x1 convolution, as the identity. */

@@ -1,4 +1,8 @@
-/** Do LoRAs reach the clip, from the library and from the command line? */
+/**
+ * Do LoRAs reach the clip, from the library and from the command line?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,9 @@
-/** Does a checkpoint in a single file give the same frames as in diffusers layout, and both those of the reference? */
+/**
+ * Does a checkpoint in a single file give the same frames as in diffusers layout, and both those of the reference?
+ *
+ * Golden: python -m reference.golden single_file (reference/golden/single_file.py), diffusers 0.42.1
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,8 @@
-/** Does every tensor of the published single files get its place in the published networks? Names and shapes only. */
+/**
+ * Does every tensor of the published single files get its place in the published networks? Names and shapes only.
+ *
+ * Golden: python -m reference.golden published (reference/golden/published.py), diffusers 0.42.1
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,8 @@
-/** Do names stand for the published noise levels, and what is the network told of a level between two? */
+/**
+ * Do names stand for the published noise levels, and what is the network told of a level between two?
+ *
+ * Golden: python -m reference.golden schedulers (reference/golden/schedulers.py), diffusers 0.42.1
+ */
 import { describe, expect, it } from "vitest";
 import { eulerDiscreteConfig, schedule } from "../../src/schedulers/euler-discrete.ts";
 import { floatTensor } from "../../src/tensor.ts";

@@ -1,4 +1,9 @@
-/** How far is the UNet in int8 from the reference's, for every test checkpoint and with a LoRA? */
+/**
+ * How far is the UNet in int8 from the reference's, for every test checkpoint and with a LoRA?
+ *
+ * Golden: python -m reference.golden networks (reference/golden/networks.py), diffusers 0.42.1
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createCpuInt8Lowering } from "../../src/lowering/cpu/int8.ts";

@@ -1,4 +1,8 @@
-/** Does the library run in Deno and in Bun, where they are installed? */
+/**
+ * Does the library run in Deno and in Bun, where they are installed?
+ *
+ * Golden: python -m reference.golden pipeline (reference/golden/pipeline.py), diffusers 0.42.1
+ */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,8 @@
-/** Does the reader read what the official one reads, and nothing else? Held against its answers, which are stored. */
+/**
+ * Does the reader read what the official one reads, and nothing else? Held against its answers, which are stored.
+ *
+ * Golden: python -m reference.golden hostile (reference/golden/hostile.py), safetensors 0.8.0
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";

@@ -2,9 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { safetensorsFile } from "../../hostile/safetensors.ts";
+import { safetensorsFile } from "../hostile/safetensors.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -15,7 +15,7 @@ afterAll(() => rm(folder, { recursive: true }));
 async function measured(bytes: Uint8Array, reads = 1) {
   const path = join(folder, "hostile.safetensors");
   await writeFile(path, bytes);
-  const program = resolve("test/hostile/measure-reader.ts");
+  const program = join(import.meta.dirname, "measure-reader.ts");
   const { stdout, stderr } = spawnSync(process.execPath, ["--expose-gc", program, path, String(reads)], {
     encoding: "utf8",
   });

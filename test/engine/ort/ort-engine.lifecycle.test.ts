@@ -7,11 +7,11 @@ import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { cpuProvider } from "../../../src/engine/ort/provider.ts";
 import { WorkerCalls } from "../../../src/engine/ort/worker-calls.ts";
 import { floatTensor } from "../../../src/tensor.ts";
-import { identityModel, matMulChain } from "./test-models.ts";
+import { endlessModel, endlessSize, identityModel } from "./test-models.ts";
 
 const short = { x: floatTensor([2], Float32Array.of(1, 2)) };
 const identity = { name: "quick", bytes: identityModel("float32", [2]) };
-const long = { name: "long", bytes: matMulChain(1024, 3000) };
+const endlessInputs = { x: floatTensor([endlessSize, endlessSize]) };
 
 it.skipIf(process.platform === "win32")(
   "an engine starts no telemetry, which would leave a file in the temporary folder",
@@ -41,13 +41,11 @@ describe("dispose", () => {
 
   it("ends a run in the middle and those that wait", async () => {
     const engine = await createOrtEngine();
-    const session = await engine.load(long);
-    const runs = [session.run({ x: floatTensor([1024, 1024]) }), session.run({ x: floatTensor([1024, 1024]) })];
+    const session = await engine.load(endlessModel());
+    const runs = [session.run(endlessInputs), session.run(endlessInputs)];
     const results = Promise.allSettled(runs);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    const disposedAt = performance.now();
     await engine.dispose();
-    expect(performance.now() - disposedAt).toBeLessThan(2000);
     for (const result of await results) {
       expect(result).toMatchObject({
         status: "rejected",
@@ -92,12 +90,12 @@ describe("a worker that fails", () => {
 describe("the process", () => {
   const setup = `
     import { createOrtEngine } from "${new URL("../../../src/engine/ort/ort-engine.ts", import.meta.url)}";
-    import { identityModel, matMulChain } from "${new URL("./test-models.ts", import.meta.url)}";
+    import { endlessModel, endlessSize, identityModel, matMulChain } from "${new URL("./test-models.ts", import.meta.url)}";
     import { floatTensor } from "${new URL("../../../src/tensor.ts", import.meta.url)}";
     const engine = await createOrtEngine();`;
   const run = `
-    const session = await engine.load({ name: "long", bytes: matMulChain(1024, 3000) });
-    session.run({ x: floatTensor([1024, 1024]) });`;
+    const session = await engine.load(endlessModel());
+    session.run({ x: floatTensor([endlessSize, endlessSize]) });`;
 
   it("ends by itself when an engine is idle and was not disposed of", { timeout: 30_000 }, async () => {
     const program = `${setup}
@@ -113,26 +111,20 @@ describe("the process", () => {
     expect(await exitOf(program)).toMatchObject({ code: 7, stderr: "" });
   });
 
-  it("ends within seconds when process.exit is called during a run", { timeout: 30_000 }, async () => {
+  it("ends in the middle of a run when process.exit is called", { timeout: 30_000 }, async () => {
     const program = `${setup} ${run}
-      setTimeout(() => { console.log(Date.now()); process.exit(130); }, 300);`;
-    const { code, stdout, endedAt } = await exitOf(program);
-    expect(code).toBe(130);
-    expect(endedAt - Number(stdout)).toBeLessThan(3000);
+      setTimeout(() => process.exit(130), 300);`;
+    expect(await exitOf(program)).toMatchObject({ code: 130, stderr: "" });
   });
 });
 
-function exitOf(program: string): Promise<{ code: number | null; stdout: string; stderr: string; endedAt: number }> {
+function exitOf(program: string): Promise<{ code: number | null; stderr: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["--input-type=module", "--eval", program]);
-    let stdout = "";
     let stderr = "";
-    child.stdout.on("data", (text) => {
-      stdout += text;
-    });
     child.stderr.on("data", (text) => {
       stderr += text;
     });
-    child.on("close", (code) => resolve({ code, stdout, stderr, endedAt: Date.now() }));
+    child.on("close", (code) => resolve({ code, stderr }));
   });
 }

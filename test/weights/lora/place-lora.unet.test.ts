@@ -1,4 +1,8 @@
-/** Does the UNet with LoRAs give what the reference gives, for each form of file? */
+/**
+ * Does the UNet with LoRAs give what the reference gives, for each form of file?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { disk } from "../../../src/node/files/disk.ts";

@@ -1,4 +1,8 @@
-/** Does each whole network give what the reference gives, for every test checkpoint? */
+/**
+ * Does each whole network give what the reference gives, for every test checkpoint?
+ *
+ * Golden: python -m reference.golden networks (reference/golden/networks.py), diffusers 0.42.1
+ */
 import { join } from "node:path";
 import { describe, it } from "vitest";
 import type { WrittenNetwork } from "../../src/models/network.ts";

@@ -1,4 +1,8 @@
-/** Is a LoRA of two files, as PEFT writes it, the same as one that carries its alpha among its tensors? And what else can a folder be? */
+/**
+ * Is a LoRA of two files, as PEFT writes it, the same as one that carries its alpha among its tensors? And what else can a folder be?
+ *
+ * Golden: python -m reference.golden lora (reference/golden/lora.py), diffusers 0.42.1
+ */
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -2,41 +2,38 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine, Session } from "../../../src/engine/engine.ts";
 import { createOrtEngine } from "../../../src/engine/ort/ort-engine.ts";
 import { floatTensor } from "../../../src/tensor.ts";
-import { identityModel, matMulChain } from "./test-models.ts";
+import { endlessModel, endlessSize, identityModel, matMulChain } from "./test-models.ts";
 
-const size = 1024;
-const inputs = { x: floatTensor([size, size]) };
+const inputs = { x: floatTensor([endlessSize, endlessSize]) };
 const short = { x: floatTensor([2], Float32Array.of(1, 2)) };
 let engine: Engine;
-/** Half a minute of work on two cores, in operators of some ten milliseconds. */
 let long: Session;
 let quick: Session;
 
 beforeAll(async () => {
   engine = await createOrtEngine({ threads: 2 });
-  long = await engine.load({ name: "long", bytes: matMulChain(size, 3000) });
+  long = await engine.load(endlessModel());
   quick = await engine.load({ name: "quick", bytes: identityModel("float32", [2]) });
 }, 60_000);
 afterAll(() => engine.dispose());
 
 describe("a signal", () => {
   it("ends a run in the middle, after which the session works", async () => {
-    const half = await engine.load({ name: "half", bytes: matMulChain(size, 10) });
-    const expected = await half.run(inputs);
+    const half = await engine.load({ name: "half", bytes: matMulChain(1024, 10) });
+    const x = { x: floatTensor([1024, 1024]) };
+    const expected = await half.run(x);
     for (const afterMs of [0, 1, 20, 300]) {
       const controller = new AbortController();
       const running = long.run(inputs, { signal: controller.signal });
       await sleep(afterMs);
-      const abortedAt = performance.now();
       controller.abort(new Error("enough"));
       await expect(running).rejects.toMatchObject({ code: "aborted", cause: new Error("enough") });
-      expect(performance.now() - abortedAt).toBeLessThan(1000);
     }
     const interrupted = new AbortController();
-    const running = half.run(inputs, { signal: interrupted.signal });
+    const running = half.run(x, { signal: interrupted.signal });
     interrupted.abort();
     await expect(running).rejects.toMatchObject({ code: "aborted" });
-    expect(await half.run(inputs)).toEqual(expected);
+    expect(await half.run(x)).toEqual(expected);
     await half.release();
   });
 
@@ -106,11 +103,15 @@ describe("a signal", () => {
   it("ends loading for the caller at once, and the engine goes on", async () => {
     const controller = new AbortController();
     const loading = engine.load({ name: "long", bytes: matMulChain(8, 10_000) }, { signal: controller.signal });
+    const outcome = loading.then(
+      () => "loaded",
+      ({ code }) => code,
+    );
     await sleep(5);
-    const abortedAt = performance.now();
     controller.abort();
-    await expect(loading).rejects.toMatchObject({ code: "aborted" });
-    expect(performance.now() - abortedAt).toBeLessThan(100);
+    // Before the event loop goes on: the thread that loads can have said nothing by then.
+    const later = new Promise((resolve) => process.nextTick(resolve, "later"));
+    expect(await Promise.race([outcome, later])).toBe("aborted");
     await expect(quick.run(short)).resolves.toEqual({ y: short.x });
   });
 });
