@@ -52,7 +52,7 @@ it("is one JSON object with --json, and says what --memory chose", { timeout: 60
   });
   expect(usual.stages).toHaveLength(5);
   expect(frugal.peakBytes).toBeLessThan(usual.peakBytes - 20e6);
-  const chosen = await plan("--memory", String(Math.round((usual.peakBytes + frugal.peakBytes) / 2)));
+  const chosen = await plan("--memory", String(Math.round((3 * usual.peakBytes + frugal.peakBytes) / 4)));
   expect(chosen.chosen.decodeChunkSize).toBeLessThan(4);
   expect(chosen.settings).toMatchObject(chosen.chosen);
 });

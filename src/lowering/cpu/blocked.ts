@@ -10,7 +10,7 @@ import { elementCount, sameShape } from "../../tensor.ts";
 import { reshaped, type Weight } from "../../weights/view.ts";
 import type { Lowering, Value } from "../lowering.ts";
 import { activate, createCpuLowering } from "./fp32.ts";
-import { normaliseBlocks } from "./group-norm.ts";
+import { blocksStatistics, normaliseBlocks, normaliseBlocksBy } from "./group-norm.ts";
 import type { Block, Storage } from "./storage.ts";
 import { type StoredValue, stored, unwrittenOf } from "./values.ts";
 
@@ -120,6 +120,26 @@ export function createCpuBlockedLowering(graph: Graph, block: Block): Lowering {
         const parameters = [parameter(weight), parameter(bias)] as const;
         const normalised = normaliseBlocks(stored(x, storage), ...parameters, { groups, eps, block });
         return inStorage(x, storage, activation ? activate(normalised, activation) : normalised);
+      },
+
+      groupStatistics(x, groups) {
+        if (!isBlockedMap(x)) return fp32.groupStatistics(x, groups);
+        const { mean, variance } = blocksStatistics(stored(x, byFrame), { groups, block });
+        const inRows = (edge: Edge) => inStorage({ ...x, shape: edge.shape }, "last", edge);
+        return { mean: inRows(mean), variance: inRows(variance) };
+      },
+
+      groupNormByStatistics(x, weight, bias, statistics, options) {
+        if (!isBlockedMap(x)) return fp32.groupNormByStatistics(x, weight, bias, statistics, options);
+        const given = {
+          mean: stored(statistics.mean, "last"),
+          inverseDeviation: stored(statistics.inverseDeviation, "last"),
+          presence: stored(statistics.presence, "last"),
+        };
+        const { groups, activation } = options;
+        const parameters = [parameter(weight), parameter(bias)] as const;
+        const normalised = normaliseBlocksBy(given, stored(x, byFrame), ...parameters, groups);
+        return inStorage(x, byFrame, activation ? activate(normalised, activation) : normalised);
       },
 
       concat(values, axis) {

@@ -22,25 +22,52 @@ export function normalisePlanes(
   return ops.reshape(ops.add(scaled, ops.reshape(bias, [channels, 1])), x.shape);
 }
 
-/**
- * (frames, channels, height, width) by statistics from outside, mean and 1 / deviation (1, groups): x * scale + shift, as
- * torch has it. A frame whose `presence` (frames, 1) is 0 becomes 0.
- */
+/** Statistics from outside: mean and 1 / deviation (1, groups). A frame whose `presence` (frames, 1) is 0 becomes 0. */
+interface StatisticsGiven {
+  readonly mean: Edge;
+  readonly inverseDeviation: Edge;
+  readonly presence: Edge;
+}
+
+/** (frames, channels, height, width) by statistics from outside: x * scale + shift, as torch has it. */
 export function normalisePlanesBy(
-  statistics: { mean: Edge; inverseDeviation: Edge; presence: Edge },
+  statistics: StatisticsGiven,
   x: Edge,
   weight: Edge,
   bias: Edge,
   groups: number,
 ): Edge {
   const [frames, channels, height, width] = x.shape as [number, number, number, number];
+  const [scale, shift] = scaleAndShiftOf(statistics, weight, bias, groups);
+  const planes = ops.reshape(x, [1, frames * channels, height * width]);
+  const perPlane = (rows: Edge) => ops.reshape(rows, [frames * channels]);
+  return ops.reshape(ops.scaleAndShift(planes, perPlane(scale), perPlane(shift)), x.shape);
+}
+
+/** The same with channels in blocks. */
+export function normaliseBlocksBy(
+  statistics: StatisticsGiven,
+  x: Edge,
+  weight: Edge,
+  bias: Edge,
+  groups: number,
+): Edge {
+  return scaleAndShiftBlocks(x, ...scaleAndShiftOf(statistics, weight, bias, groups));
+}
+
+/** (frames, channels) both. */
+function scaleAndShiftOf(
+  { mean, inverseDeviation, presence }: StatisticsGiven,
+  weight: Edge,
+  bias: Edge,
+  groups: number,
+): [scale: Edge, shift: Edge] {
+  const channels = elementCount(weight.shape);
   const perChannel = (perGroup: Edge) =>
     ops.reshape(ops.expand(ops.reshape(perGroup, [groups, 1]), [groups, channels / groups]), [1, channels]);
-  const scale = ops.multiply(perChannel(statistics.inverseDeviation), weight);
-  const shift = ops.subtract(bias, ops.multiply(perChannel(statistics.mean), scale));
-  const perPlane = (row: Edge) => ops.reshape(ops.multiply(statistics.presence, row), [frames * channels]);
-  const planes = ops.reshape(x, [1, frames * channels, height * width]);
-  return ops.reshape(ops.scaleAndShift(planes, perPlane(scale), perPlane(shift)), x.shape);
+  const scale = ops.multiply(perChannel(inverseDeviation), weight);
+  const shift = ops.subtract(bias, ops.multiply(perChannel(mean), scale));
+  return [ops.multiply(presence, scale), ops.multiply(presence, shift)];
 }
 
 /** (frames, channels, height, width) -> mean and variance of each group, (frames, groups), taken row by row, so that no sum is long. */
@@ -88,44 +115,78 @@ export function normaliseTokens(
 /** Numbers that are summed one after the other: of more, rounding would be seen. */
 const summedTogether = 2048;
 
-/**
- * (items, channels, rows, columns) with channels in blocks, whose groups need not begin where a block does. The mean is taken off
- * before squaring; that and the last step are convolutions of each channel of each item by itself, one pass over the map each.
- */
+interface Grouping {
+  readonly groups: number;
+  readonly block: Block;
+}
+
+/** (items, channels, rows, columns) with channels in blocks, whose groups need not begin where a block does. */
 export function normaliseBlocks(
   x: Edge,
   weight: Edge,
   bias: Edge,
-  { groups, eps, block }: { groups: number; eps: number; block: Block },
+  { eps, ...grouping }: Grouping & { eps: number },
 ): Edge {
+  const [items, channels] = x.shape as [number, number];
+  const { turned, squares, squared } = turnedAround(x, grouping, eps);
+  const turnedBack = ops.multiply(weight, -Math.sqrt(squared));
+  const scale = ops.divide(ops.reshape(turnedBack, [channels, 1, 1]), ops.sqrt(squares));
+  return scaleAndShiftBlocks(turned, scale, ops.expand(ops.reshape(bias, [1, channels]), [items, channels]));
+}
+
+/** The same as {@link planesStatistics}. */
+export function blocksStatistics(x: Edge, grouping: Grouping): { mean: Edge; variance: Edge } {
+  const [items, channels] = x.shape as [number, number];
+  const { groups } = grouping;
+  const { mean, squares, squared } = turnedAround(x, grouping, 0);
+  const perGroup = (perChannel: Edge) => {
+    const channelsOfGroups = ops.reshape(perChannel, [items, groups, channels / groups]);
+    return ops.reshape(ops.slice(channelsOfGroups, 2, 0, 1), [items, groups]);
+  };
+  return { mean: perGroup(mean), variance: ops.multiply(perGroup(squares), 1 / squared) };
+}
+
+/** x * scale + shift for each channel of each item, one pass: a convolution of each channel by itself. */
+function scaleAndShiftBlocks(x: Edge, scale: Edge, shift: Edge): Edge {
+  const [items, channels, rows, columns] = x.shape as [number, number, number, number];
+  const planes = items * channels;
+  const map = ops.reshape(x, [1, planes, rows, columns]);
+  const result = blockedConv(map, ops.reshape(scale, [planes, 1, 1, 1]), ops.reshape(shift, [planes]), { each: true });
+  return ops.reshape(result, x.shape);
+}
+
+/**
+ * The mean of each group less the map, and the means that this takes: the mean is taken off before squaring.
+ *
+ * @returns as (items, channels, 1, 1) the mean of each channel's group, and of its squares, times `squared`, plus eps times as much
+ */
+function turnedAround(
+  x: Edge,
+  { groups, block }: Grouping,
+  eps: number,
+): { turned: Edge; mean: Edge; squares: Edge; squared: number } {
   const { graph } = x;
   const [items, channels, rows, columns] = x.shape as [number, number, number, number];
   const [planes, pixels] = [items * channels, rows * columns];
   const parts = divisorFrom(Math.ceil(pixels / summedTogether), pixels);
-  const perPart = pixels / parts;
-  const partAxes = parts === 1 ? [rows, columns] : [1, perPart];
+  const squared = pixels / parts;
+  const partAxes = parts === 1 ? [rows, columns] : [1, squared];
   const averages = groupAverages(graph, channels, groups, block);
 
-  /** Of the numbers of each part, (planes * parts) as they lie, to the mean over the parts of a group: (items, channels, 1, 1). */
+  /** Of a number for each part, as they lie, to the mean of each group. */
   const groupMean = (ofParts: Edge, added?: Edge) => {
     const ofPlanes = parts === 1 ? ofParts : ops.reduceMean(ops.reshape(ofParts, [planes / block, parts, block]), [1]);
     return blockedConv(ops.reshape(ofPlanes, [items, channels, 1, 1]), averages, added);
   };
-  const each = (y: Edge, scale: Edge, shift: Edge) =>
-    blockedConv(y, ops.reshape(scale, [planes, 1, 1, 1]), ops.reshape(shift, [planes]), { each: true });
 
-  const means = blockedMean(parts === 1 ? x : ops.reshape(x, [1, planes * parts, ...partAxes]));
+  const mean = groupMean(blockedMean(parts === 1 ? x : ops.reshape(x, [1, planes * parts, ...partAxes])));
   const minusOnes = ops.floats(graph, new Float32Array(planes).fill(-1));
-  const turned = each(ops.reshape(x, [1, planes, rows, columns]), minusOnes, groupMean(means)); // mean - x
-
+  const turned = scaleAndShiftBlocks(x, minusOnes, mean);
   // The map with itself as the kernel: the sum of its squares.
   const map = ops.reshape(turned, [1, planes * parts, ...partAxes]);
-  const squares = blockedConv(map, ops.reshape(map, [planes * parts, 1, ...partAxes]), undefined, { each: true });
-  const deviation = ops.sqrt(groupMean(squares, ops.floats(graph, new Float32Array(channels).fill(perPart * eps)))); // times sqrt(perPart)
-  const turnedBack = ops.multiply(weight, -Math.sqrt(perPart));
-  const scale = ops.divide(ops.reshape(turnedBack, [channels, 1, 1]), deviation);
-  const shift = ops.expand(ops.reshape(bias, [1, channels]), [items, channels]);
-  return ops.reshape(each(turned, scale, shift), x.shape);
+  const sums = blockedConv(map, ops.reshape(turned, [planes * parts, 1, ...partAxes]), undefined, { each: true });
+  const added = eps === 0 ? undefined : ops.floats(graph, new Float32Array(channels).fill(squared * eps));
+  return { turned, mean, squares: groupMean(sums, added), squared };
 }
 
 /** The weight of a convolution that gives each channel the mean of its group. */

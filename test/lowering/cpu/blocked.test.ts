@@ -94,6 +94,29 @@ describe("in blocks there is the same", () => {
     }
   });
 
+  it("statistics of frames, and norm by those of a clip, which leaves out a frame", async () => {
+    const x = random([3, 96, 50, 90]);
+    await compare("mid_block.attentions.0.norm", ({ w, lowering, map: planes }) => {
+      const row = (values: number[], shape: number[]) => lowering.constant(shape, Float32Array.from(values));
+      const perGroup = (value: (group: number) => number) =>
+        row(
+          Array.from({ length: 32 }, (_, i) => value(i)),
+          [1, 32],
+        );
+      const statistics = {
+        mean: perGroup((group) => 0.1 * group - 1),
+        inverseDeviation: perGroup((group) => 0.5 + 0.05 * group),
+        presence: row([1, 0, 1], [3, 1]),
+      };
+      const parameters = [w.tensor("weight", [96]), w.tensor("bias", [96])] as const;
+      const options = { groups: 32, activation: "silu" } as const;
+      return {
+        y: lowering.groupNormByStatistics(planes(x), ...parameters, statistics, options),
+        ...lowering.groupStatistics(planes(x), 32),
+      };
+    });
+  });
+
   it("sum and product of a map and a row, of a map that others read too", async () => {
     const row = random([1, 64]);
     const large = random([2, 64, 6, 10]);
