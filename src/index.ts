@@ -36,7 +36,7 @@ export { StableVideoDiffusionPipeline } from "./node/stable-video-diffusion.ts";
 export { type ExportOptions, exportToVideo } from "./node/video/export.ts";
 export { type ClipMetadata, readClipMetadata } from "./node/video/read-metadata.ts";
 export type { NamedWeight, StoredWeight } from "./onnx/stored-weight.ts";
-export type { FloatWeight, Int8Matrix, Int8Rows, PreparedWeight } from "./onnx/weight-recipes.ts";
+export type { FloatWeight, Int8Matrix, Int8Rows, MadeTensor, PreparedWeight, TapSums } from "./onnx/weight-recipes.ts";
 export type { Frames, GenerateOptions, GenerateResult } from "./options/generate-call.ts";
 export { type GenerateSettings, generateDefaults } from "./options/generate-options.ts";
 export { type FromPretrainedOptions, loadDefaults, type Offload } from "./options/load-options.ts";
