@@ -32,7 +32,7 @@ it("decoding takes less memory the fewer frames it takes at a time", async () =>
     await peakMegabytes(latents, 1),
   ];
   const figures = `12 frames ${atOnce} MB, 4 frames ${four} MB, 1 frame ${one} MB`;
-  // A frame of the last level is 3.3 MB; a decoder holds several such maps at once.
-  expect(atOnce - four, figures).toBeGreaterThan(150);
+  // A frame of the last level is 3.3 MB; a decoder holds at least four such maps at once: 106 MB for eight frames.
+  expect(atOnce - four, figures).toBeGreaterThan(105);
   expect(four - one, figures).toBeGreaterThan(25);
 });

